@@ -1,0 +1,240 @@
+/** Every setting: its environment variable, parser, default and sentence. `.env.example` and docs/settings.md come from this table. */
+
+export class SettingError extends Error {}
+
+interface Setting<T> {
+  readonly variable: string;
+  readonly parse: (text: string) => T;
+  readonly fallback: T;
+  readonly sentence: string;
+}
+
+function text(variable: string, fallback: string, sentence: string): Setting<string> {
+  return { variable, parse: (value) => value, fallback, sentence };
+}
+
+function integer(
+  variable: string,
+  fallback: number,
+  low: number,
+  high: number,
+  sentence: string,
+): Setting<number> {
+  const parse = (value: string): number => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || number < low || number > high)
+      throw new SettingError(
+        `${variable} must be a whole number from ${low} to ${high}, not "${value}".`,
+      );
+    return number;
+  };
+  return { variable, parse, fallback, sentence };
+}
+
+function choice<const T extends string>(
+  variable: string,
+  options: readonly T[],
+  fallback: T,
+  sentence: string,
+): Setting<T> {
+  const parse = (value: string): T => {
+    const found = options.find((option) => option === value);
+    if (!found)
+      throw new SettingError(`${variable} must be ${options.join(' or ')}, not "${value}".`);
+    return found;
+  };
+  return { variable, parse, fallback, sentence };
+}
+
+function url(variable: string, fallback: string, sentence: string): Setting<string> {
+  const parse = (value: string): string => {
+    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
+      throw new SettingError(`${variable} must be an http or https address, not "${value}".`);
+    return value.replace(/\/+$/, '');
+  };
+  return { variable, parse, fallback, sentence };
+}
+
+const day = 86_400_000;
+
+export const settings = {
+  mode: choice(
+    'MODE',
+    ['sandbox', 'live'],
+    'sandbox',
+    'sandbox or live. Recorded in the database at first start and fixed from then on, so that play money and real money never meet.',
+  ),
+  port: integer('PORT', 3000, 0, 65_535, 'Port to listen on; 0 takes any free one.'),
+  host: text('HOST', '127.0.0.1', 'Address to listen on; 0.0.0.0 opens it to the network.'),
+  publicUrl: url(
+    'PUBLIC_URL',
+    '',
+    'Address that users see, such as https://akaicore.space; empty means http://localhost:PORT.',
+  ),
+  dataDir: text('DATA_DIR', './data', 'Folder for the embedded database, akai.pid and the secret.'),
+  databaseUrl: text(
+    'DATABASE_URL',
+    '',
+    'PostgreSQL 15 or newer, as postgres://user:password@host/database; empty starts the embedded PostgreSQL in DATA_DIR.',
+  ),
+  secret: text(
+    'AKAI_SECRET',
+    '',
+    'Secret of at least 32 characters that signs sessions and encrypts stored secrets; empty makes one in DATA_DIR/secret. Give every process the same.',
+  ),
+  rateLimitRpm: integer(
+    'RATE_LIMIT_RPM',
+    600,
+    0,
+    10_000_000,
+    'Requests a minute for each key; 0 switches every request limit off, for benchmarks.',
+  ),
+  accountRateLimitRpm: integer(
+    'ACCOUNT_RATE_LIMIT_RPM',
+    3000,
+    1,
+    10_000_000,
+    'Requests a minute for each account, over all its keys.',
+  ),
+  accountConcurrency: integer(
+    'ACCOUNT_CONCURRENCY',
+    1000,
+    1,
+    1_000_000,
+    'Requests that one account may have in flight in one process.',
+  ),
+  minimumBalance: text(
+    'MINIMUM_BALANCE_USD',
+    '0.50',
+    'A wallet whose settled balance is below this gets 402.',
+  ),
+  holdWaitMs: integer(
+    'HOLD_WAIT_MS',
+    5000,
+    0,
+    60_000,
+    'How long, in ms, a request waits for money that other requests of its wallet hold, before 402.',
+  ),
+  maxBodyBytes: integer(
+    'MAX_BODY_BYTES',
+    20_000_000,
+    1000,
+    1_000_000_000,
+    'Largest request body, in bytes; above it 413.',
+  ),
+  maxAnswerBytes: integer(
+    'MAX_ANSWER_BYTES',
+    64_000_000,
+    1000,
+    1_000_000_000,
+    'Largest JSON answer, or single event of a stream, taken from a provider, in bytes.',
+  ),
+  connectTimeoutMs: integer(
+    'CONNECT_TIMEOUT_MS',
+    5000,
+    10,
+    120_000,
+    'Time in ms to connect to a provider.',
+  ),
+  firstByteTimeoutMs: integer(
+    'FIRST_BYTE_TIMEOUT_MS',
+    300_000,
+    10,
+    3_600_000,
+    'Time in ms for a provider to begin its answer.',
+  ),
+  idleTimeoutMs: integer(
+    'IDLE_TIMEOUT_MS',
+    120_000,
+    10,
+    3_600_000,
+    'Longest silence in ms within an answer of a provider.',
+  ),
+  drainTimeoutMs: integer(
+    'DRAIN_TIMEOUT_MS',
+    30_000,
+    0,
+    600_000,
+    'How long, in ms, a stopping server lets open requests finish.',
+  ),
+  trustedProxies: integer(
+    'TRUSTED_PROXIES',
+    0,
+    0,
+    10,
+    'Number of reverse proxies in front whose x-forwarded-for is believed, counted from the right.',
+  ),
+  leaseMs: integer(
+    'LEASE_MS',
+    15_000,
+    200,
+    day,
+    'How long, in ms, a process that cannot reach the database may go on delivering paid answers. Renewed at a third of it.',
+  ),
+  recoveryGraceMs: integer(
+    'RECOVERY_GRACE_MS',
+    30_000,
+    0,
+    day,
+    'How long, in ms, after the end of a lease the holds of a dead process are settled by another.',
+  ),
+  logLevel: choice('LOG_LEVEL', ['info', 'warn', 'error'], 'info', 'Least level that is logged.'),
+} as const satisfies Record<string, Setting<string | number>>;
+
+type Values = {
+  readonly [K in keyof typeof settings]: ReturnType<(typeof settings)[K]['parse']>;
+};
+
+/** How to reach one provider; an empty field means "not set". */
+export interface ProviderAccess {
+  readonly apiKey: string;
+  readonly baseUrl: string;
+}
+
+export interface Config extends Values {
+  /** By provider id, for every provider of the catalogue. */
+  readonly providers: ReadonlyMap<string, ProviderAccess>;
+}
+
+/** `openai` → `OPENAI_API_KEY` and `OPENAI_BASE_URL`. */
+export function providerVariables(provider: string): { apiKey: string; baseUrl: string } {
+  const stem = provider.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
+  return { apiKey: `${stem}_API_KEY`, baseUrl: `${stem}_BASE_URL` };
+}
+
+/**
+ * Reads the settings.
+ * @param environment variables, usually `process.env` after `.env` was read
+ * @param providers ids of the catalogue's providers
+ * @throws SettingError with one sentence for a value that cannot be used
+ */
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  providers: readonly string[],
+): Config {
+  const read = <T>(setting: Setting<T>): T => {
+    const value = environment[setting.variable]?.trim();
+    return value ? setting.parse(value) : setting.fallback;
+  };
+  const values = Object.fromEntries(
+    Object.entries(settings).map(([name, setting]) => [name, read<string | number>(setting)]),
+  ) as unknown as Values; // as: fromEntries loses the pairing of names and types
+  const access = providers.map((id): [string, ProviderAccess] => {
+    const variables = providerVariables(id);
+    const baseUrl = url(variables.baseUrl, '', '');
+    return [id, { apiKey: environment[variables.apiKey]?.trim() ?? '', baseUrl: read(baseUrl) }];
+  });
+  if (values.secret && values.secret.length < 32)
+    throw new SettingError('AKAI_SECRET must have at least 32 characters.');
+  return { ...values, providers: new Map(access) };
+}
+
+/** The environment of this process; the only place that reads it. */
+export function processEnvironment(): Readonly<Record<string, string | undefined>> {
+  try {
+    process.loadEnvFile('.env');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  return process.env;
+}

@@ -1,0 +1,104 @@
+/** Every error that a client can meet: code, status, public sentence; one class; rendered in one place. */
+
+export const errors = {
+  invalid_json: [400, 'The request body is not valid JSON.'],
+  invalid_request: [400, 'The request is not valid.'],
+  upstream_rejected: [400, 'The provider refused the request.'],
+  missing_api_key: [401, 'Missing API key. Send it as "Authorization: Bearer sk-or-…".'],
+  invalid_api_key: [401, 'Invalid API key.'],
+  revoked_api_key: [401, 'This API key has been revoked.'],
+  expired_api_key: [401, 'This API key has expired.'],
+  insufficient_credits: [402, 'Insufficient credits. Please top up your account.'],
+  ip_not_allowed: [403, 'Your IP address is not in the allowlist of this API key.'],
+  model_not_found: [404, 'Model not found.'],
+  not_found: [404, 'Not found.'],
+  request_too_large: [413, 'The request is too large.'],
+  rate_limit_exceeded: [429, 'Rate limit exceeded. Slow down and retry.'],
+  too_many_requests_in_flight: [429, 'Too many requests in flight. Wait for some to finish.'],
+  provider_rate_limited: [429, 'The provider is rate limiting this model. Retry later.'],
+  internal_error: [500, 'Unexpected server failure. Contact support if it persists.'],
+  no_provider: [503, 'No active providers available to route the request.'],
+  database_unavailable: [503, 'The service is temporarily unavailable. Retry shortly.'],
+  shutting_down: [503, 'This server is restarting. Retry shortly.'],
+} as const satisfies Record<string, readonly [status: number, sentence: string]>;
+
+export type ErrorCode = keyof typeof errors;
+
+interface ErrorOptions {
+  /** Public sentence, when more can be said than the table's. */
+  readonly message?: string;
+  /** Name of the request field at fault. */
+  readonly param?: string;
+  /** When a retry may succeed, in ms from now. */
+  readonly retryAfterMs?: number;
+  /** Extra public members of the JSON body, such as `limit_source`. */
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+  /** For the log only; never leaves. */
+  readonly cause?: unknown;
+}
+
+/** Thrown anywhere, rendered once. `message` is public. */
+export class ApiError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly param: string | null;
+  readonly retryAfterMs: number | null;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+
+  constructor(code: ErrorCode, options: ErrorOptions = {}) {
+    super(options.message ?? errors[code][1], { cause: options.cause });
+    this.name = 'ApiError';
+    this.code = code;
+    this.status = errors[code][0];
+    this.param = options.param ?? null;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+    this.details = options.details ?? {};
+  }
+}
+
+/** `text`: the documented `{"error": "…"}`; `object`: OpenAI's `{"error": {"message", …}}`, on request. */
+export type ErrorFormat = 'text' | 'object';
+
+const types: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  402: 'insufficient_credits',
+  403: 'permission_error',
+  429: 'rate_limit_error',
+  500: 'server_error',
+  503: 'server_error',
+};
+
+/** OpenAI's error object; also what a broken stream carries in either format, because no SDK can read a string there. */
+export function errorObject(error: ApiError): Record<string, unknown> {
+  const type = types[error.status] ?? 'invalid_request_error';
+  return { message: error.message, type, param: error.param, code: error.code, ...error.details };
+}
+
+/** The JSON body of an error answer. */
+export function errorBody(error: ApiError, requestId: string, format: ErrorFormat): string {
+  if (format === 'object')
+    return JSON.stringify({ error: errorObject(error), request_id: requestId });
+  const { message, code, param, details } = error;
+  return JSON.stringify({
+    error: message,
+    code,
+    ...(param === null ? {} : { param }),
+    ...details,
+    request_id: requestId,
+  });
+}
+
+/** Headers of an error answer; `x-should-retry` stops SDKs from repeating what a retry cannot mend. */
+export function errorHeaders(error: ApiError): Record<string, string> {
+  const retryable = error.status === 429 || error.status >= 500;
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    'x-error-code': error.code,
+    'x-should-retry': String(retryable),
+  };
+  if (error.retryAfterMs !== null) {
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+    headers['retry-after-ms'] = String(Math.max(1, Math.ceil(error.retryAfterMs)));
+  }
+  return headers;
+}
