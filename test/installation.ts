@@ -1,0 +1,251 @@
+/** Starts the real server as a user would, on its own data folder and a free port, and never leaves it running. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const mainFile = join(import.meta.dirname, '../src/main.ts');
+const startTimeoutMs = 90_000;
+const stopTimeoutMs = 40_000;
+
+interface InstallationOptions {
+  /** Settings on top of `PORT=0` and `DATA_DIR`. */
+  readonly env?: Record<string, string>;
+  /** A folder that an earlier installation left, to start again on its data; its key is reused. */
+  readonly dataDir?: string;
+  /** Use this PostgreSQL instead of the embedded one; several installations may share it. */
+  readonly databaseUrl?: string;
+}
+
+export interface Installation extends AsyncDisposable {
+  /** Base URL for SDKs, such as `http://localhost:40123/v1`. */
+  readonly baseUrl: string;
+  readonly origin: string;
+  /** A key of a user with $10, made through the command line. */
+  readonly key: string;
+  readonly email: string;
+  readonly pid: number;
+  readonly dataDir: string;
+  /** Everything that the server printed so far. */
+  output(): string;
+  /** Runs one command beside the server and returns its `--json` answer. @throws CommandError */
+  akai<T = Record<string, unknown>>(...args: string[]): Promise<T>;
+  /** SIGINT, as Ctrl-C would; returns the exit code. */
+  stop(): Promise<number>;
+  /** SIGKILL to the server only; an embedded PostgreSQL is left as an orphan. */
+  kill(): Promise<void>;
+  /** Stops what still runs and deletes the data. */
+  remove(): Promise<void>;
+}
+
+interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class CommandError extends Error {
+  readonly result: CommandResult;
+  constructor(args: readonly string[], result: CommandResult) {
+    super(`akai ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`);
+    this.result = result;
+  }
+}
+
+/** Only what a process needs: a developer's own settings and provider keys must not reach a test. */
+function bareEnvironment(): Record<string, string> {
+  const names = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'TZ'];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+function launch(args: readonly string[], env: Record<string, string>, cwd: string): ChildProcess {
+  return spawn(process.execPath, [mainFile, ...args], {
+    // A folder without .env, so that the developer's stays out.
+    cwd,
+    env: { ...bareEnvironment(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** A temporary data folder that PostgreSQL's own user may enter when the tests run as root. */
+export async function temporaryDataDir(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'akai-test-'));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+/** Runs one command to its end, whatever its exit code; `env` comes on top of a bare environment. */
+export async function runAkai(
+  args: readonly string[],
+  env: Record<string, string>,
+  options: { timeoutMs?: number } = {},
+): Promise<CommandResult> {
+  const child = launch(args, env, tmpdir());
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? startTimeoutMs);
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [code] = await once(child, 'close');
+  clearTimeout(timer);
+  return { code: typeof code === 'number' ? code : 128, stdout, stderr };
+}
+
+/** Resolves with the origin once the server says that it is ready. */
+async function untilReady(child: ChildProcess, output: () => string): Promise<string> {
+  const giveUp = Date.now() + startTimeoutMs;
+  for (;;) {
+    const origin = /ready at (http:\/\/\S+)/.exec(output())?.[1];
+    if (origin) return origin.replace(/\/$/, '');
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`The server ended before it was ready:\n${output()}`);
+    if (Date.now() > giveUp) throw new Error(`The server was not ready in time:\n${output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+}
+
+/** What must be gone when the test process ends, however it ends. */
+const running = new Map<number, string>();
+
+function sleepSync(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // already gone
+  }
+}
+
+/** Ends an embedded PostgreSQL that its server left behind. */
+function endOrphanedDatabase(dataDir: string): void {
+  for (const file of globSync('{*/,}postmaster.pid', { cwd: dataDir })) {
+    const pid = Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10);
+    if (pid > 1) signal(pid, 'SIGQUIT');
+    for (let tries = 0; tries < 60 && existsSync(join(dataDir, file)); tries += 1) sleepSync(50);
+  }
+}
+
+function deleteData(dataDir: string): void {
+  endOrphanedDatabase(dataDir);
+  rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** The last resort, for a test that threw or was stopped: nothing asynchronous can run here any more. */
+function endEverything(): void {
+  for (const [pid, dataDir] of running) {
+    signal(pid, 'SIGINT');
+    const pidFile = join(dataDir, 'akai.pid');
+    for (let tries = 0; tries < 60 && existsSync(pidFile); tries += 1) sleepSync(50);
+    signal(pid, 'SIGKILL');
+    deleteData(dataDir);
+  }
+  running.clear();
+}
+
+process.once('exit', endEverything);
+for (const [name, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)
+  process.once(name, () => process.exit(code));
+
+/** A waiting server must not keep the test process alive: it ends by itself, and the server with it. */
+function letGo(child: ChildProcess): void {
+  child.unref();
+  for (const stream of [child.stdout, child.stderr])
+    if (stream && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+}
+
+async function ended(child: ChildProcess, name: NodeJS.Signals): Promise<number> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.ref();
+    const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+    const exit = once(child, 'exit');
+    child.kill(name);
+    await exit;
+    clearTimeout(timer);
+  }
+  if (child.pid !== undefined) running.delete(child.pid);
+  return child.exitCode ?? 128;
+}
+
+interface Credentials {
+  readonly email: string;
+  readonly key: string;
+}
+
+/** The funded user of these tests; remembered beside the data for a second start on it. */
+async function fundedKey(dataDir: string, akai: Installation['akai']): Promise<Credentials> {
+  const file = join(dataDir, 'test-credentials.json');
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
+  const email = `owner-${randomUUID().slice(0, 8)}@example.com`;
+  await akai('user', 'create', '--email', email, '--password', 'correct horse battery');
+  await akai('wallet', 'credit', '--email', email, '--usd', '10', '--note', 'Test credit');
+  const { key } = await akai<{ key: string }>('key', 'create', '--email', email, '--name', 'test');
+  writeFileSync(file, JSON.stringify({ email, key }));
+  return { email, key };
+}
+
+/** Starts a server and a funded key on it. @throws Error with the server's output when it does not start */
+export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
+  const dataDir = options.dataDir ?? (await temporaryDataDir());
+  const database: Record<string, string> = options.databaseUrl
+    ? { DATABASE_URL: options.databaseUrl }
+    : {};
+  const env = { PORT: '0', DATA_DIR: dataDir, ...database, ...options.env };
+  const child = launch(['serve'], env, dataDir);
+  const pid = child.pid;
+  if (pid === undefined) throw new Error('The server could not be started.');
+  running.set(pid, dataDir);
+  let printed = '';
+  const collect = (text: string): void => {
+    printed += text;
+  };
+  child.stdout?.setEncoding('utf8').on('data', collect);
+  child.stderr?.setEncoding('utf8').on('data', collect);
+
+  const akai = async <T>(...args: string[]): Promise<T> => {
+    const result = await runAkai([...args, '--json'], env);
+    if (result.code !== 0) throw new CommandError(args, result);
+    return JSON.parse(result.stdout);
+  };
+  const remove = async (): Promise<void> => {
+    await ended(child, 'SIGINT');
+    deleteData(dataDir);
+  };
+  try {
+    const origin = await untilReady(child, () => printed);
+    const { email, key } = await fundedKey(dataDir, akai);
+    letGo(child);
+    return {
+      baseUrl: `${origin}/v1`,
+      origin,
+      key,
+      email,
+      pid,
+      dataDir,
+      akai,
+      remove,
+      output: () => printed,
+      stop: () => ended(child, 'SIGINT'),
+      kill: async () => void (await ended(child, 'SIGKILL')),
+      [Symbol.asyncDispose]: remove,
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
