@@ -12,6 +12,7 @@ export const errors = {
   ip_not_allowed: [403, 'Your IP address is not in the allowlist of this API key.'],
   model_not_found: [404, 'Model not found.'],
   not_found: [404, 'Not found.'],
+  email_registered: [409, 'Email already registered.'],
   request_too_large: [413, 'The request is too large.'],
   rate_limit_exceeded: [429, 'Rate limit exceeded. Slow down and retry.'],
   too_many_requests_in_flight: [429, 'Too many requests in flight. Wait for some to finish.'],

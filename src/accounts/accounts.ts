@@ -1,0 +1,74 @@
+/** Accounts: made here with a password that the sign-in library accepts later, found by e-mail address. */
+
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { openWallet } from '../wallet/wallets.ts';
+
+export interface Account {
+  readonly id: string;
+  readonly email: string;
+  readonly admin: boolean;
+}
+
+/** One spelling for each address: without outer spaces, lower case, composed characters. */
+export function normaliseEmail(email: string): string {
+  return email.trim().normalize('NFC').toLowerCase();
+}
+
+/**
+ * Makes an account with a password and opens its wallet.
+ * @throws ApiError with a sentence for people: address or password not acceptable, address taken
+ */
+export async function createAccount(
+  sql: Sql,
+  config: Config,
+  options: { email: string; password: string; admin: boolean },
+): Promise<{ id: string; email: string }> {
+  const email = normaliseEmail(options.email);
+  if (!z.email().safeParse(email).success)
+    throw new ApiError('invalid_request', {
+      message: `"${options.email}" is not an e-mail address.`,
+      param: 'email',
+    });
+  // Loaded here because most commands, and the server, work without it.
+  const { createAuth, passwordLength } = await import('./auth.ts');
+  const { least, most } = passwordLength;
+  if (options.password.length < least || options.password.length > most)
+    throw new ApiError('invalid_request', {
+      message: `The password must have ${least} to ${most} characters.`,
+      param: 'password',
+    });
+  const library = await (await createAuth(sql, config)).$context;
+  const password = await library.password.hash(options.password);
+  const now = new Date();
+  const times = { createdAt: now, updatedAt: now };
+  const name = email.slice(0, email.indexOf('@'));
+  try {
+    const user = await library.adapter.transaction(async (store) => {
+      const made = await store.create<Record<string, unknown>, { id: string; email: string }>({
+        model: 'user',
+        data: { ...times, email, name, emailVerified: false, admin: options.admin },
+      });
+      await store.create({
+        model: 'account',
+        data: { ...times, userId: made.id, accountId: made.id, providerId: 'credential', password },
+      });
+      return made;
+    });
+    await openWallet(sql, user.id);
+    return { id: user.id, email: user.email };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === '23505')
+      throw new ApiError('email_registered', { param: 'email', cause: error });
+    throw error;
+  }
+}
+
+/** The account with this address, in any spelling; null if there is none. */
+export async function findAccount(sql: Sql, email: string): Promise<Account | null> {
+  const [row] = await sql<Account[]>`
+    SELECT id, email, admin FROM users WHERE email = ${normaliseEmail(email)}`;
+  return row ?? null;
+}
