@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { z } from 'zod';
+import {
+  authorEntries,
+  catalogueDate,
+  findModel,
+  models,
+  providerEntries,
+  providers,
+} from './catalogue.ts';
+import { sources } from './entry.ts';
+import { formatPrice, offerPrices, parsePrice, pricesFor } from './prices.ts';
+
+const price = z.string().regex(/^(0|[1-9]\d{0,3})(\.\d{1,6})?$/);
+const day = z.iso.date();
+const tokens = z.int().min(1000).max(20_000_000);
+const prices = {
+  input: price,
+  output: price,
+  cachedInput: price.optional(),
+  cacheWrite: price.optional(),
+  cacheWrite1h: price.optional(),
+  reasoning: price.optional(),
+};
+const Offer = z.strictObject({
+  model: z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/),
+  upstream: z.string().min(1),
+  prices: z.strictObject(prices),
+  tiers: z.array(z.strictObject({ aboveInputTokens: tokens, ...prices })).optional(),
+  contextLength: tokens.optional(),
+  maxOutputTokens: tokens.optional(),
+  source: z.enum(Object.keys(sources)),
+  asOf: day,
+});
+const Provider = z.strictObject({
+  id: z.string().regex(/^[a-z0-9-]+$/),
+  name: z.string().min(1),
+  dialect: z.literal('openai'),
+  baseUrl: z.url({ protocol: /^https$/ }).regex(/[^/]$/),
+  tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
+  completionExcludesReasoning: z.boolean().optional(),
+  offers: z.array(Offer).min(1),
+});
+const Author = z.strictObject({
+  id: z.string().regex(/^[a-z0-9-]+$/),
+  name: z.string().min(1),
+  models: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9.-]+$/),
+        title: z.string().min(1),
+        released: day,
+        created: z.int().positive().optional(),
+        contextLength: tokens,
+        maxOutputTokens: tokens,
+        input: z.array(z.enum(['image', 'file', 'audio', 'video'])).optional(),
+        reasoning: z.boolean().optional(),
+        parameters: z.string().regex(/^[a-z_]+( [a-z_]+)*$/),
+        aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/)).optional(),
+        sunset: z.strictObject({ date: day, replacedBy: z.string().nullable() }).optional(),
+      }),
+    )
+    .min(1),
+});
+
+const unique = (names: readonly string[]) => assert.deepEqual([...new Set(names)], [...names]);
+
+describe('the data', () => {
+  test('has the form that entry.ts describes', () => {
+    z.array(Provider).parse(providerEntries);
+    z.array(Author).parse(authorEntries);
+  });
+
+  test('registers every file of authors/ and providers/', () => {
+    const stems = (folder: string) =>
+      readdirSync(new URL(folder, import.meta.url)).map((file) => file.replace(/\.ts$/, ''));
+    assert.deepEqual(authorEntries.map((author) => author.id).sort(), stems('authors').sort());
+    assert.deepEqual([...providers.keys()].sort(), stems('providers').sort());
+  });
+
+  test('gives every id, alias and price version one meaning', () => {
+    const all = [...models.values()];
+    unique(providerEntries.map((provider) => provider.id));
+    unique(authorEntries.flatMap((a) => a.models.map((model) => `${a.id}/${model.name}`)));
+    unique(all.flatMap((model) => [model.id, ...model.aliases]));
+    unique(all.flatMap((model) => model.offers.map((offer) => offer.priceVersion)));
+    for (const model of all) unique(model.offers.map((offer) => offer.provider));
+  });
+
+  test('has no offer of an unknown model and no replacement that is not sold', () => {
+    for (const offer of providerEntries.flatMap((provider) => provider.offers))
+      assert.ok(models.has(offer.model), offer.model);
+    for (const model of models.values())
+      if (model.retired?.replacedBy) {
+        const heir = findModel(model.retired.replacedBy);
+        assert.ok(heir && heir.retired === null, model.id);
+      }
+  });
+
+  test('prices every offer, in whole pico-USD, cheapest offer first', () => {
+    for (const model of models.values()) {
+      const blended = model.offers.map((offer) => 3 * offer.prices.input + offer.prices.output);
+      assert.ok(blended.length > 0, model.id);
+      assert.deepEqual(
+        blended,
+        blended.toSorted((a, b) => a - b),
+      );
+      for (const offer of model.offers) {
+        assert.ok(offer.maxOutputTokens <= model.maxOutputTokens);
+        assert.ok(offer.contextLength <= model.contextLength);
+        for (const unit of [offer.prices, ...offer.prices.tiers.map((tier) => tier.prices)])
+          for (const pico of [unit.input, unit.output, unit.cachedInput, unit.cacheWrite])
+            if (pico !== null) assert.ok(Number.isSafeInteger(pico) && pico > 0, model.id);
+      }
+    }
+  });
+
+  test('covers the models and providers that people ask for first', () => {
+    const all = [...models.values()];
+    assert.ok(all.length >= 20);
+    for (const author of ['openai', 'anthropic', 'google', 'meta-llama', 'deepseek', 'x-ai'])
+      assert.ok(all.some((model) => model.author === author && model.retired === null));
+    assert.ok(new Set(all.flatMap((m) => m.offers.map((offer) => offer.provider))).size >= 8);
+    assert.ok(all.filter((model) => model.offers.length >= 2).length >= 5);
+  });
+});
+
+describe('findModel', () => {
+  test('resolves the ids of the public documentation', () => {
+    const mini = findModel('openai/gpt-4o-mini');
+    assert.equal(mini?.created, 1715644800);
+    assert.equal(mini?.retired, null);
+    assert.equal(mini?.deprecationDate, '2027-01-14');
+    assert.equal(mini?.offers[0]?.prices.input, 150_000);
+    assert.equal(mini?.offers[0]?.prices.output, 600_000);
+    assert.equal(mini?.offers[0]?.priceVersion, 'openai/gpt-4o-mini@2026-11-10');
+    const sonnet = findModel('anthropic/claude-3-5-sonnet');
+    assert.equal(sonnet?.created, 1718323200);
+    assert.deepEqual(sonnet?.retired, {
+      date: '2025-10-28',
+      replacedBy: 'anthropic/claude-sonnet-5.5',
+    });
+    assert.ok(catalogueDate > '2025-10-28');
+  });
+
+  test('knows aliases, and nothing by approximation', () => {
+    assert.equal(findModel('anthropic/claude-3.5-sonnet')?.id, 'anthropic/claude-3-5-sonnet');
+    for (const wrong of ['', 'gpt-4o-mini', 'OpenAI/gpt-4o-mini', 'openai/', '__proto__'])
+      assert.equal(findModel(wrong), null);
+  });
+});
+
+describe('prices', () => {
+  test('are read exactly', () => {
+    assert.equal(parsePrice('0.15'), 150_000);
+    assert.equal(parsePrice('30'), 30_000_000);
+    assert.equal(parsePrice('0.000001'), 1);
+    assert.equal(parsePrice('1.50162'), 1_501_620);
+  });
+
+  test('are refused where they are missing, inexact or not plain', () => {
+    for (const wrong of ['', '0.0000001', '-1', '1e3', '1.', '.5', ' 1', '1,5', '९', '99999999999'])
+      assert.throws(() => parsePrice(wrong), RangeError, wrong);
+    const missing = JSON.parse('{"prices":{"input":"1"}}');
+    assert.throws(() => offerPrices(missing), RangeError);
+    const tier = { input: '1', output: '1' };
+    assert.throws(() =>
+      offerPrices({
+        prices: tier,
+        tiers: [
+          { aboveInputTokens: 200, ...tier },
+          { aboveInputTokens: 100, ...tier },
+        ],
+      }),
+    );
+  });
+
+  test('are written as plain decimals that give the same integer again', () => {
+    assert.equal(formatPrice(150_000), '0.00000015');
+    assert.equal(formatPrice(0), '0');
+    assert.equal(formatPrice(2_000_000_000_000), '2');
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (pico) => {
+        const [whole, fraction = ''] = formatPrice(pico).split('.');
+        assert.equal(Number(`${whole}${fraction.padEnd(12, '0')}`), pico);
+      }),
+    );
+  });
+
+  test('of a tier hold for the whole request once the prompt is longer than its threshold', () => {
+    const offer = findModel('x-ai/grok-4.7')?.offers[0];
+    assert.ok(offer);
+    assert.equal(pricesFor(offer.prices, 0).input, 2_000_000);
+    assert.equal(pricesFor(offer.prices, 200_000).input, 2_000_000);
+    assert.equal(pricesFor(offer.prices, 200_001).input, 4_000_000);
+    assert.equal(pricesFor(offer.prices, 200_001).cachedInput, 1_000_000);
+  });
+});

@@ -1,0 +1,81 @@
+/** The form of the catalogue's data: what a person edits in authors/ and providers/. catalogue.ts makes it ready for use. */
+
+/** Where a price was read; an offer names one of these. */
+export const sources = {
+  pi: 'npm package @earendil-works/pi-ai 1.5.2, data of 2026-11-10',
+  cline: 'npm package @cline/llms 0.0.86, data of 2026-09-27',
+  mdev: 'models.dev, commit f3fc6922 of 2026-07-02',
+  vendor: "the vendor's own price page",
+} as const;
+
+/** Decimal strings: USD per million tokens, at most six decimals. A class that is left out costs what `input` or `output` costs. */
+export interface PriceEntry {
+  readonly input: string;
+  readonly output: string;
+  readonly cachedInput?: string;
+  readonly cacheWrite?: string;
+  readonly cacheWrite1h?: string;
+  readonly reasoning?: string;
+}
+
+/** Prices of a whole request whose prompt has more than `aboveInputTokens` tokens. */
+export interface TierEntry extends PriceEntry {
+  readonly aboveInputTokens: number;
+}
+
+export interface OfferEntry {
+  /** Our id of the model. */
+  readonly model: string;
+  /** The provider's own name for it. */
+  readonly upstream: string;
+  readonly prices: PriceEntry;
+  /** Ascending. */
+  readonly tiers?: readonly TierEntry[];
+  /** Tokens, where this provider allows fewer than the model could. */
+  readonly contextLength?: number;
+  readonly maxOutputTokens?: number;
+  readonly source: keyof typeof sources;
+  /** Day on which the price was read there. */
+  readonly asOf: string;
+}
+
+export interface ProviderEntry {
+  /** Also the stem of its variables: `groq` → `GROQ_API_KEY`, `GROQ_BASE_URL`. */
+  readonly id: string;
+  readonly name: string;
+  readonly dialect: 'openai';
+  /** What `/chat/completions` is appended to. */
+  readonly baseUrl: string;
+  readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
+  /** Its `completion_tokens` do not count reasoning tokens, which are billed all the same. */
+  readonly completionExcludesReasoning?: boolean;
+  readonly offers: readonly OfferEntry[];
+}
+
+export interface ModelEntry {
+  /** The part of the id after the author. */
+  readonly name: string;
+  /** For people. */
+  readonly title: string;
+  /** Day of release. */
+  readonly released: string;
+  /** Unix seconds, where the public documentation shows another moment than the release. */
+  readonly created?: number;
+  readonly contextLength: number;
+  readonly maxOutputTokens: number;
+  /** Besides text. */
+  readonly input?: readonly ('image' | 'file' | 'audio' | 'video')[];
+  readonly reasoning?: boolean;
+  /** Request parameters that it understands, separated by blanks. */
+  readonly parameters: string;
+  readonly aliases?: readonly string[];
+  /** Day on which the maker switches it off, and the id that takes its place. */
+  readonly sunset?: { readonly date: string; readonly replacedBy: string | null };
+}
+
+export interface AuthorEntry {
+  /** The part of its models' ids before the slash. */
+  readonly id: string;
+  readonly name: string;
+  readonly models: readonly ModelEntry[];
+}
