@@ -1,0 +1,147 @@
+/** The pages for people: front page, documentation, health. Everything that is not /v1. */
+
+import { randomUUID } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { html, raw } from 'hono/html';
+import { models, providers } from '../catalogue/catalogue.ts';
+import type { Config } from '../config.ts';
+import { ApiError, errorBody, errorHeaders } from '../errors.ts';
+import { type Document, readDocuments } from './documents.ts';
+import { type Html, page, securityHeaders } from './frame.ts';
+import { healthCheck } from './health.ts';
+import { home } from './home.ts';
+import { fill, type Language, textsOf, visitorLanguage } from './language.ts';
+
+interface PagesContext {
+  readonly config: Config;
+  /** http://localhost:3000, once the server listens. */
+  readonly origin: () => string;
+  /** The demo account's key; null where there is none. */
+  readonly demoKey: () => string | null;
+  /** One trip to the database, for /healthz; rejects when it does not answer. */
+  readonly ping: () => Promise<unknown>;
+  /** Told of what no page could foresee, for the log. */
+  readonly report: (error: unknown) => void;
+}
+
+/** The application that answers every path outside /v1. */
+export function buildPages(context: PagesContext): Hono {
+  const { config } = context;
+  const sandbox = config.mode === 'sandbox';
+  const baseUrl = () => `${config.publicUrl || context.origin()}/v1`;
+  let documents: Promise<Document[]> | undefined;
+  const allDocuments = () => {
+    documents ??= readDocuments(baseUrl());
+    return documents;
+  };
+  const healthy = healthCheck(context.ping);
+  const app = new Hono();
+
+  app.use(async (c, next) => {
+    await next();
+    for (const [name, value] of Object.entries(securityHeaders)) c.header(name, value);
+    if (config.publicUrl.startsWith('https:'))
+      c.header('strict-transport-security', 'max-age=31536000');
+  });
+
+  app.get('/healthz', async (c) => {
+    c.header('cache-control', 'no-store');
+    return (await healthy()) ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
+  });
+
+  app.get('/', async (c) => {
+    const language = visitorLanguage(c);
+    const real = [...config.providers].filter(([, access]) => access.apiKey !== '');
+    const main = home({
+      language,
+      sandbox,
+      baseUrl: baseUrl(),
+      realProviders: real.map(([id]) => providers.get(id)?.name ?? id),
+      demoKey: context.demoKey(),
+      modelCount: models.size,
+      documents: await allDocuments(),
+    });
+    const title = `AK AI CORE: ${textsOf(language).tagline}`;
+    return send(c, page({ language, path: '/', title, sandbox, main }));
+  });
+
+  app.get('/docs', async (c) => {
+    const [first] = await allDocuments();
+    if (first) return c.redirect(`/docs/${first.slug}${new URL(c.req.url).search}`);
+    const language = visitorLanguage(c);
+    const texts = textsOf(language);
+    const main = html`<h1>${texts.documentation}</h1><p>${texts.noDocumentation}</p>`;
+    return send(c, page({ language, path: '/docs', title: texts.documentation, sandbox, main }));
+  });
+
+  app.get('/docs/:page', async (c) => {
+    const all = await allDocuments();
+    const document = all.find(({ slug }) => slug === c.req.param('page'));
+    if (!document) return c.notFound();
+    const language = visitorLanguage(c);
+    const title = `${document.title} · AK AI CORE`;
+    const main = documentation(language, document, all);
+    return send(c, page({ language, path: c.req.path, title, sandbox, main }));
+  });
+
+  app.notFound((c) => {
+    if (!wantsPage(c)) return sendError(new ApiError('not_found'));
+    const language = visitorLanguage(c);
+    const texts = textsOf(language);
+    const sentence = fill(texts.missing, { path: c.req.path });
+    const main = message(language, texts.missingTitle, sentence);
+    c.status(404);
+    return send(c, page({ language, path: '/', title: texts.missingTitle, sandbox, main }));
+  });
+
+  app.onError((error, c) => {
+    context.report(error);
+    if (!wantsPage(c)) return sendError(new ApiError('internal_error', { cause: error }));
+    const language = visitorLanguage(c);
+    const texts = textsOf(language);
+    const main = message(language, texts.brokenTitle, texts.broken);
+    c.status(500);
+    return send(c, page({ language, path: '/', title: texts.brokenTitle, sandbox, main }));
+  });
+  return app;
+}
+
+/** People's browsers name text/html; programs do not. */
+function wantsPage(c: Context): boolean {
+  return /\btext\/html\b/.test(c.req.header('accept') ?? '');
+}
+
+/** The front page may show a key and every page depends on cookie and language: no cache in between keeps them. */
+async function send(c: Context, content: Html): Promise<Response> {
+  c.header('cache-control', 'private, no-cache');
+  c.header('vary', 'accept, accept-language, cookie');
+  return c.html(await content);
+}
+
+function sendError(error: ApiError): Response {
+  const id = randomUUID();
+  return new Response(errorBody(error, id, 'text'), {
+    status: error.status,
+    headers: { ...errorHeaders(error), 'x-request-id': id },
+  });
+}
+
+function message(language: Language, title: string, sentence: string): Html {
+  const texts = textsOf(language);
+  return html`<div class="hero"><h1>${title}</h1><p>${sentence}</p></div>
+<section><ul class="links"><li><a href="/">${texts.home}</a></li><li><a href="/docs">${texts.documentation}</a></li></ul></section>`;
+}
+
+function documentation(language: Language, document: Document, all: readonly Document[]): Html {
+  const texts = textsOf(language);
+  return html`<div class="documentation">
+<nav aria-label="${texts.pages}"><ul lang="en">${all.map(
+    ({ slug, title }) =>
+      html`<li><a href="/docs/${slug}"${slug === document.slug ? raw(' aria-current="page"') : ''}>${title}</a></li>`,
+  )}</ul></nav>
+<div>
+${texts.inEnglish ? html`<p class="aside">${texts.inEnglish}</p>` : ''}
+<article lang="en">${raw(document.body)}</article>
+</div>
+</div>`;
+}
