@@ -1,0 +1,142 @@
+/** `npm test`: types, style, house rules, dead code, then every test; the last line is the sum of them all. */
+
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+const root = join(import.meta.dirname, '..');
+const toolTimeoutMs = 180_000;
+const fileTimeoutMs = 420_000;
+/** Many files start a server and a PostgreSQL of their own. */
+const filesAtOnce = Math.min(Math.max(availableParallelism(), 2), 4);
+
+const sum = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+const skips: string[] = [];
+
+function say(line: string): void {
+  process.stdout.write(`${process.stdout.isTTY ? line : stripVTControlCharacters(line)}\n`);
+}
+
+function progress(ok: boolean, name: string, detail: string, startedMs: number): void {
+  const mark = ok ? styleText('green', '✓') : styleText('red', '✗');
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  say(`${mark} ${name}  ${styleText('dim', `${detail}${seconds} s`)}`);
+}
+
+/** Runs one tool under this Node; it counts as one test. */
+async function tool(name: string, script: string, args: readonly string[]): Promise<void> {
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [join(root, 'node_modules', script), ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: toolTimeoutMs,
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (code === 0) sum.passed += 1;
+  else {
+    sum.failed += 1;
+    failures.push(`${name} (exit code ${code})\n${indent(output.trim() || 'no output')}`);
+  }
+  progress(code === 0, name, '', startedMs);
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '    ');
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // The runner wraps what the test threw.
+  const cause = 'cause' in error && error.cause instanceof Error ? error.cause : error;
+  return cause.stack ?? cause.message;
+}
+
+/** Runs one file of tests in a process of its own and adds them to the sum. */
+async function testFile(file: string): Promise<void> {
+  const startedMs = performance.now();
+  const before = sum.failed;
+  const signal = AbortSignal.timeout(fileTimeoutMs);
+  const stream = run({ cwd: root, files: [join(root, file)], isolation: 'process', signal });
+  let count = 0;
+  const output: string[] = [];
+  const fail = (name: string, text: string): void => {
+    sum.failed += 1;
+    failures.push(`${file} › ${name}\n${indent(text)}`);
+  };
+  stream.on('test:stdout', (event) => void output.push(event.message));
+  stream.on('test:stderr', (event) => void output.push(event.message));
+  stream.on('test:pass', (event) => {
+    if (event.details.type === 'suite' || event.name === event.file) return;
+    count += 1;
+    if (event.skip === undefined || event.skip === false) {
+      sum.passed += 1;
+      return;
+    }
+    sum.skipped += 1;
+    const reason = event.skip === true || event.skip === '' ? 'no reason given' : event.skip;
+    skips.push(`${file} › ${event.name}: ${reason}`);
+  });
+  stream.on('test:fail', (event) => {
+    const { error } = event.details;
+    if (signal.aborted) return;
+    // A parent that fails only because of its child was counted with the child.
+    if ('failureType' in error && error.failureType === 'subtestsFailed') return;
+    count += 1;
+    fail(event.name === event.file ? 'the file itself' : event.name, describe(error));
+  });
+  for await (const _ of stream);
+  if (signal.aborted) fail('the file itself', `stopped after ${fileTimeoutMs / 1000} s`);
+  else if (count === 0) fail('the file itself', 'holds no tests, or ended before they ran');
+  const ok = sum.failed === before;
+  progress(ok, file, `${count} ${count === 1 ? 'test' : 'tests'}, `, startedMs);
+  if (!ok && output.length > 0)
+    failures.push(`${file} printed\n${indent(output.join('').slice(-8000).trimEnd())}`);
+}
+
+/** Runs files, a few at once. */
+async function testFiles(files: readonly string[], atOnce: number): Promise<void> {
+  const waiting = [...files];
+  const worker = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      await testFile(file);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
+/** Files that leave the machine to themselves: they measure, or start and kill many processes. */
+const alone = ['test/crash.test.ts'];
+
+async function main(): Promise<number> {
+  await tool('types', 'typescript/bin/tsc', ['-p', '.']);
+  await tool('style', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '--colors=off']);
+  await testFile('test/tidy.test.ts');
+  await tool('dead code', 'knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']);
+  const files = globSync('{src,test,bench}/**/*.test.ts', { cwd: root }).sort();
+  const special = new Set(['test/tidy.test.ts', ...alone]);
+  await testFiles(
+    files.filter((file) => !special.has(file)),
+    filesAtOnce,
+  );
+  await testFiles(
+    files.filter((file) => alone.includes(file)),
+    1,
+  );
+
+  if (skips.length > 0) say(`\nSkipped:\n${skips.map((skip) => `  ${skip}`).join('\n')}`);
+  if (failures.length > 0) say(`\nFailed:\n\n${failures.join('\n\n')}\n`);
+  const skipped = sum.skipped > 0 ? `, ${sum.skipped} skipped` : '';
+  say(`${sum.passed} passed, ${sum.failed} failed${skipped}`);
+  return sum.failed > 0 ? 1 : 0;
+}
+
+process.exitCode = await main();
