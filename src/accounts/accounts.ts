@@ -1,6 +1,5 @@
 /** Accounts: made here with a password that the sign-in library accepts later, found by e-mail address. */
 
-import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
@@ -27,13 +26,16 @@ export async function createAccount(
   options: { email: string; password: string; admin: boolean },
 ): Promise<{ id: string; email: string }> {
   const email = normaliseEmail(options.email);
+  // Loaded here because most commands, and the server, work without them.
+  const [{ createAuth, passwordLength }, { z }] = await Promise.all([
+    import('./auth.ts'),
+    import('zod'),
+  ]);
   if (!z.email().safeParse(email).success)
     throw new ApiError('invalid_request', {
       message: `"${options.email}" is not an e-mail address.`,
       param: 'email',
     });
-  // Loaded here because most commands, and the server, work without it.
-  const { createAuth, passwordLength } = await import('./auth.ts');
   const { least, most } = passwordLength;
   if (options.password.length < least || options.password.length > most)
     throw new ApiError('invalid_request', {

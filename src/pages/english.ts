@@ -7,7 +7,7 @@ export const english = {
   home: 'AK AI CORE, front page',
   navigation: 'Main',
   documentation: 'Documentation',
-  tagline: 'Every AI model, one endpoint, one wallet.',
+  tagline: 'Every AI model.\nOne endpoint, one wallet.',
   lead: 'An OpenAI-compatible API, paid by the token from a prepaid wallet that is topped up with bKash, Nagad or UddoktaPay. Change the base URL and the key; the rest of your program stays as it is.',
   sandbox: 'Sandbox',
   sandboxClosed:
@@ -23,7 +23,7 @@ export const english = {
   copied: 'Copied',
   command: 'Command',
   baseUrl: 'Base URL',
-  baseUrlText: 'The only line that changes in a program that uses an OpenAI library.',
+  baseUrlText: 'Besides the key, all that changes in a program that uses an OpenAI library.',
   models: '{count} models',
   modelsText: 'Their ids, prices and abilities are listed at {path}.',
   charge: 'Paid to the token',

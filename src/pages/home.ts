@@ -80,7 +80,7 @@ function notice({ language, realProviders }: Home): Html {
     realProviders.length === 0
       ? texts.sandboxClosed
       : fill(texts.sandboxOpen, { providers: realProviders.join(', ') });
-  return html`<p class="notice"><strong>${texts.sandbox}.</strong> ${sentence}</p>`;
+  return html`<p class="notice"><strong>${texts.sandbox}:</strong> ${sentence}</p>`;
 }
 
 function ownKey(language: Language): Html {

@@ -61,7 +61,7 @@ export function buildPages(context: PagesContext): Hono {
       modelCount: models.size,
       documents: await allDocuments(),
     });
-    const title = `AK AI CORE: ${textsOf(language).tagline}`;
+    const title = `AK AI CORE: ${textsOf(language).tagline.replace('\n', ' ')}`;
     return send(c, page({ language, path: '/', title, sandbox, main }));
   });
 

@@ -38,17 +38,18 @@ header nav a:hover, .links a:hover { text-decoration: underline; }
 h1, h2, h3 { line-height: 1.2; letter-spacing: -.01em; text-wrap: balance; }
 h1:lang(bn), h2:lang(bn), h3:lang(bn) { line-height: 1.4; letter-spacing: 0; }
 .hero { padding: 3.5rem 0 1rem; max-width: 48rem; }
-.hero h1 { font-size: clamp(2.1rem, 1.3rem + 3.6vw, 3.5rem); margin: 0 0 1.25rem; }
+.hero h1 { font-size: clamp(2.1rem, 1.3rem + 3.6vw, 3.5rem); margin: 0 0 1.25rem; white-space: pre-line; }
 .hero p { font-size: 1.2rem; color: var(--soft); margin: 0; max-width: 42rem; }
 .notice { background: var(--amber); color: var(--amber-ink); border: 1px solid var(--amber-line); border-radius: .75rem; padding: .8rem 1.1rem; margin: 1.75rem 0 0; }
 section { margin-top: 3rem; }
 section h2 { font-size: 1.35rem; margin: 0 0 .35rem; }
 section > p { margin: 0 0 1rem; color: var(--soft); }
-figure { position: relative; margin: 0 0 1.25rem; }
-pre { margin: 0; padding: 1.1rem 1.25rem; background: var(--code); color: var(--code-ink); border: 1px solid var(--code-line); border-radius: .75rem; font: 400 .9rem/1.65 var(--mono); overflow-x: auto; tab-size: 2; }
-figure pre { white-space: pre-wrap; overflow-wrap: anywhere; padding-top: 3.2rem; }
-figure figcaption { position: absolute; left: 1.25rem; top: .75rem; font-size: .85rem; color: #9fb3a8; }
-figure button { position: absolute; right: .75rem; top: .6rem; font: 600 .85rem/1.6 var(--text); color: var(--code-ink); background: transparent; border: 1px solid #4a5a52; border-radius: .5rem; padding: .15rem .75rem; cursor: pointer; }
+figure { margin: 0 0 1.25rem; display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; }
+pre, figure { background: var(--code); color: var(--code-ink); border: 1px solid var(--code-line); border-radius: .75rem; }
+pre { margin: 0; padding: 1.1rem 1.25rem; font: 400 .9rem/1.65 var(--mono); overflow-x: auto; tab-size: 2; }
+figure pre { flex: 1 0 100%; max-width: 100%; order: 1; border: 0; padding-top: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+figure figcaption { padding: .75rem 1.25rem 0; font-size: .85rem; line-height: 1.9; color: #9fb3a8; }
+figure button { margin: .75rem .75rem 0; font: 600 .85rem/1.6 var(--text); color: inherit; background: transparent; border: 1px solid #4a5a52; border-radius: .5rem; padding: .15rem .75rem; cursor: pointer; }
 figure button:hover { background: #24332c; }
 code { font-family: var(--mono); font-size: .92em; overflow-wrap: anywhere; }
 pre code { font-size: inherit; overflow-wrap: inherit; }
@@ -83,7 +84,7 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--li
 @media (max-width: 30rem) {
   .hero { padding-top: 1.75rem; }
   pre { font-size: .82rem; padding-left: 1rem; padding-right: 1rem; }
-  figure figcaption { left: 1rem; }
+  figure figcaption { padding-left: 1rem; }
 }
 @media print { .skip, button { display: none; } }
 `;

@@ -1,0 +1,300 @@
+/** The commands of the command line besides `serve`: what each takes, does and prints. */
+
+import type { ParseArgsOptionsConfig } from 'node:util';
+import { createAccount, findAccount } from './accounts/accounts.ts';
+import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
+import { parseNetwork } from './accounts/networks.ts';
+import type { Config } from './config.ts';
+import { type Database, openDatabase } from './db/database.ts';
+import { ApiError } from './errors.ts';
+import { audit } from './wallet/audit.ts';
+import { formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
+import { creditWallet, openWallet, walletStatement } from './wallet/wallets.ts';
+
+/** The command was not written as it must be; exit code 2. */
+export class UsageError extends Error {}
+
+/** Values of the options as `parseArgs` gives them, and what followed without a name. */
+export interface Arguments {
+  readonly values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+  readonly positionals: readonly string[];
+}
+
+export interface Outcome {
+  /** Printed with --json. */
+  readonly json: unknown;
+  /** Printed without it. */
+  readonly text: string;
+  readonly failed?: boolean;
+}
+
+export interface Command {
+  /** What follows the name, for the help. */
+  readonly usage: string;
+  readonly sentence: string;
+  readonly options: ParseArgsOptionsConfig;
+  readonly run: (given: Arguments, config: Config, say: (line: string) => void) => Promise<Outcome>;
+}
+
+const string = { type: 'string' } as const;
+
+export const commands: Readonly<Record<string, Command>> = {
+  migrate: {
+    usage: '',
+    sentence: 'Bring the database up to date.',
+    options: {},
+    run: withDatabase(migrated),
+  },
+  'user create': {
+    usage: '--email ADDRESS --password TEXT [--admin]',
+    sentence: 'Make an account and its wallet.',
+    options: { email: string, password: string, admin: { type: 'boolean' } },
+    run: withDatabase(createUser),
+  },
+  'key create': {
+    usage: '--email ADDRESS --name TEXT [--allow-ip CIDR …] [--expires ISO-DATE]',
+    sentence: 'Make an API key; its text is shown this once.',
+    options: {
+      email: string,
+      name: string,
+      'allow-ip': { type: 'string', multiple: true },
+      expires: string,
+    },
+    run: withDatabase(createUserKey),
+  },
+  'key list': {
+    usage: '--email ADDRESS',
+    sentence: 'List the keys of an account.',
+    options: { email: string },
+    run: withDatabase(listUserKeys),
+  },
+  'key revoke': {
+    usage: '--id ID',
+    sentence: 'Revoke a key for good, in every process within a second.',
+    options: { id: string },
+    run: withDatabase(revoke),
+  },
+  'wallet credit': {
+    usage: '--email ADDRESS --usd AMOUNT [--note TEXT]',
+    sentence: 'Put credit into a wallet.',
+    options: { email: string, usd: string, note: string },
+    run: withDatabase(credit),
+  },
+  'wallet show': {
+    usage: '--email ADDRESS',
+    sentence: 'Show the balance and the latest transactions.',
+    options: { email: string },
+    run: withDatabase(showWallet),
+  },
+  audit: {
+    usage: '',
+    sentence: 'Prove the books; ends with exit code 1 and the ids of the rows that lie.',
+    options: {},
+    run: withDatabase(auditBooks),
+  },
+  doctor: {
+    usage: '',
+    sentence: 'Check the installation and say what to do.',
+    options: {},
+    run: async (_given, config) => (await import('./doctor.ts')).doctor(config),
+  },
+};
+
+type Handler = (given: Arguments, database: Database, config: Config) => Promise<Outcome>;
+
+function withDatabase(handler: Handler): Command['run'] {
+  return async (given, config, say) => {
+    const database = await openDatabase(config, 'command', say);
+    try {
+      return await handler(given, database, config);
+    } finally {
+      await database.close();
+    }
+  };
+}
+
+function optional({ values }: Arguments, name: string): string | null {
+  const value = values[name];
+  return typeof value === 'string' ? value : null;
+}
+
+function required(given: Arguments, name: string): string {
+  const value = optional(given, name)?.trim();
+  if (!value) throw new UsageError(`--${name} is missing.`);
+  return value;
+}
+
+async function accountOf(given: Arguments, { sql }: Database) {
+  const email = required(given, 'email');
+  const account = await findAccount(sql, email);
+  if (!account)
+    throw new ApiError('not_found', { message: `No account has the address ${email}.` });
+  return account;
+}
+
+async function migrated(_given: Arguments, { sql }: Database): Promise<Outcome> {
+  const rows = await sql<{ name: string }[]>`SELECT name FROM migrations ORDER BY name`;
+  const names = rows.map(({ name }) => name);
+  return { json: { migrations: names }, text: `The database is up to date: ${names.join(', ')}.` };
+}
+
+async function createUser(given: Arguments, { sql }: Database, config: Config): Promise<Outcome> {
+  const account = await createAccount(sql, config, {
+    email: required(given, 'email'),
+    // Not trimmed: a space at the end is part of a password.
+    password: optional(given, 'password') ?? required(given, 'password'),
+    admin: given.values.admin === true,
+  });
+  return { json: account, text: `Account ${account.email} made, id ${account.id}.` };
+}
+
+async function createUserKey(given: Arguments, database: Database): Promise<Outcome> {
+  const name = required(given, 'name');
+  if (name.length > 100) throw new UsageError('--name must have at most 100 characters.');
+  const allowedNetworks = networks(given);
+  const expiresAt = expiry(given);
+  const account = await accountOf(given, database);
+  const { sql } = database;
+  const walletId = await openWallet(sql, account.id);
+  const made = await createKey(sql, {
+    userId: account.id,
+    walletId,
+    name,
+    allowedNetworks,
+    expiresAt,
+  });
+  const limits = [
+    expiresAt ? `It expires at ${expiresAt.toISOString()}.` : '',
+    allowedNetworks.length > 0 ? `It works from ${allowedNetworks.join(', ')} only.` : '',
+  ].filter(Boolean);
+  const shown = `Key "${name}" of ${account.email}, id ${made.id}. It is shown this once:`;
+  return { json: made, text: [shown, made.key, ...limits].join('\n') };
+}
+
+function networks({ values }: Arguments): string[] {
+  const given = values['allow-ip'];
+  const texts = (Array.isArray(given) ? given : []).flatMap((text) => String(text).split(','));
+  return texts.map((text) => {
+    const network = parseNetwork(text);
+    if (!network)
+      throw new UsageError(
+        `--allow-ip takes an address or a network such as 203.0.113.7 or 2001:db8::/32, not "${text}".`,
+      );
+    return network;
+  });
+}
+
+const isoDate =
+  /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}:\d{2})?)?$/i;
+
+/** A day alone means its first moment; a time without a zone is UTC. */
+function expiry(given: Arguments): Date | null {
+  const text = optional(given, 'expires');
+  if (text === null) return null;
+  const [, day = '', time = '00:00', zone = 'Z'] = isoDate.exec(text.trim()) ?? [];
+  const date = new Date(`${day}T${time}${zone.toUpperCase()}`);
+  // Date.parse accepts the 31st of February and means the 3rd of March.
+  const calendar = new Date(`${day}T00:00Z`);
+  const exists = !Number.isNaN(date.getTime()) && calendar.toISOString().startsWith(day);
+  if (!exists)
+    throw new UsageError(
+      `--expires takes a date such as 2027-06-30 or 2027-06-30T18:00:00+06:00, not "${text}".`,
+    );
+  return date;
+}
+
+async function listUserKeys(given: Arguments, database: Database): Promise<Outcome> {
+  const account = await accountOf(given, database);
+  const records = await listKeys(database.sql, account.id);
+  const keys = records.map(({ userId: _user, walletId: _wallet, ...shown }) => shown);
+  const lines = records.map(
+    (record) =>
+      `${record.id}  …${record.lastFour}  ${state(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}`,
+  );
+  return { json: { keys }, text: lines.join('\n') || `${account.email} has no keys.` };
+}
+
+function state({ revokedAt, expiresAt }: KeyRecord): string {
+  if (revokedAt) return 'revoked';
+  return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
+}
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+async function revoke(given: Arguments, { sql }: Database): Promise<Outcome> {
+  const id = given.positionals[0] ?? required(given, 'id');
+  const record = uuid.test(id) ? await revokeKey(sql, id) : null;
+  if (!record)
+    throw new ApiError('not_found', {
+      message: `There is no key with the id ${id}; "key list" shows the ids.`,
+    });
+  return {
+    json: { id: record.id, revokedAt: record.revokedAt },
+    text: `Key "${record.name}" (…${record.lastFour}) is revoked.`,
+  };
+}
+
+declare global {
+  interface JSON {
+    /** In every Node from 21 on, but not yet in TypeScript's library. */
+    rawJSON(text: string): unknown;
+  }
+}
+
+/** A JSON number with every digit, which a double could not promise. */
+function exact(amount: Nano): unknown {
+  return JSON.rawJSON(formatUsd(amount));
+}
+
+async function credit(given: Arguments, database: Database): Promise<Outcome> {
+  const amount = positiveUsd(required(given, 'usd'));
+  const note = optional(given, 'note')?.trim() || 'Credit from the operator';
+  const account = await accountOf(given, database);
+  const walletId = await openWallet(database.sql, account.id);
+  const { balance } = await creditWallet(database.sql, walletId, amount, { kind: 'topup', note });
+  return {
+    json: { balance: exact(balance) },
+    text: `${account.email} was credited $${formatUsd(amount)}; the balance is $${formatUsd(balance)}.`,
+  };
+}
+
+function positiveUsd(text: string): Nano {
+  try {
+    const amount = parseUsd(text);
+    if (amount > 0) return amount;
+  } catch (error) {
+    if (!(error instanceof MoneyError)) throw error;
+  }
+  throw new UsageError(
+    `--usd takes an amount above zero with up to nine decimals, such as 5 or 12.50, not "${text}".`,
+  );
+}
+
+async function showWallet(given: Arguments, database: Database): Promise<Outcome> {
+  const account = await accountOf(given, database);
+  const walletId = await openWallet(database.sql, account.id);
+  const { balance, transactions } = await walletStatement(database.sql, walletId);
+  const lines = transactions.map(
+    ({ createdAt, amount, type, description }) =>
+      `${createdAt.toISOString()}  ${formatUsd(amount).padStart(14)}  ${type.padEnd(10)}  ${description}`,
+  );
+  return {
+    json: {
+      balance: exact(balance),
+      transactions: transactions.map((entry) => ({ ...entry, amount: exact(entry.amount) })),
+    },
+    text: [`Balance of ${account.email}: $${formatUsd(balance)}`, ...lines].join('\n'),
+  };
+}
+
+async function auditBooks(_given: Arguments, { sql }: Database): Promise<Outcome> {
+  const report = await audit(sql);
+  const lies = report.findings.map(
+    ({ check, id, detail }) => `${id}: not true that ${check}: ${detail}`,
+  );
+  const counts = `${report.wallets} wallets, ${report.transfers} transfers, ${report.receipts} receipts, ${report.holds} open holds`;
+  const text = report.ok
+    ? `The books are right: ${counts}.`
+    : [`The books are wrong (${counts}):`, ...lies].join('\n');
+  return { json: report, text, failed: !report.ok };
+}

@@ -1,0 +1,139 @@
+/** The command line: reads the arguments, calls the command, prints what it says and ends with its exit code. */
+
+import { parseArgs } from 'node:util';
+import { providers } from './catalogue/catalogue.ts';
+import { type Command, commands, UsageError } from './commands.ts';
+import { type Config, loadConfig, processEnvironment, SettingError } from './config.ts';
+import { StartError } from './db/database.ts';
+import { ApiError } from './errors.ts';
+
+const usageExit = 2;
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Progress and errors; stdout stays clean for the one answer of a command. */
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function help(): string {
+  const lines = Object.entries(commands).flatMap(([name, { usage, sentence }]) => [
+    `  akai ${name} ${usage}`.trimEnd(),
+    `      ${sentence}`,
+  ]);
+  return [
+    'AK AI CORE: every AI model behind one endpoint and one wallet.',
+    '',
+    '  akai serve',
+    '      Start the server (npm start does the same).',
+    ...lines,
+    '  akai help',
+    '      Show this.',
+    '',
+    'In a checkout: npm run -s akai -- COMMAND. Every command takes --json.',
+    'Settings are environment variables or lines in .env; .env.example lists them all.',
+  ].join('\n');
+}
+
+/** The command that the words begin with, and the rest of the words. */
+function findCommand(words: readonly string[]): { name: string; command: Command; rest: string[] } {
+  for (const length of [2, 1]) {
+    const name = words.slice(0, length).join(' ');
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command) return { name, command, rest: words.slice(length) };
+  }
+  const family = Object.keys(commands).filter((name) => name.startsWith(`${words[0]} `));
+  throw new UsageError(
+    family.length > 0
+      ? `Say which: ${family.map((name) => `"akai ${name}"`).join(', ')}.`
+      : `There is no command "${words[0]}"; "akai help" lists them.`,
+  );
+}
+
+async function runCommand(
+  words: readonly string[],
+  json: boolean,
+  config: () => Config,
+): Promise<number> {
+  const { name, command, rest } = findCommand(words);
+  const given = parse(name, command, rest);
+  if (given.values.help) {
+    print(`akai ${name} ${command.usage}`.trimEnd());
+    print(command.sentence);
+    return 0;
+  }
+  const outcome = await command.run(given, config(), json ? () => {} : note);
+  print(json ? JSON.stringify(outcome.json) : outcome.text);
+  return outcome.failed ? 1 : 0;
+}
+
+function parse(name: string, command: Command, args: string[]) {
+  try {
+    const own = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
+    const options = { ...command.options, ...own };
+    const given = parseArgs({ args, options, allowPositionals: true });
+    // Only the id of a key may stand alone; any other word is a slip that must not pass unnoticed.
+    const [stray] = given.positionals.slice(name === 'key revoke' ? 1 : 0);
+    if (stray !== undefined) throw new Error(`"${stray}" has no place here`);
+    return given;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/\.$/, '') : String(error);
+    throw new UsageError(`${reason}. It is: akai ${name} ${command.usage}`.trimEnd());
+  }
+}
+
+/** Serves until it is told to stop. */
+async function serve(config: Config): Promise<number> {
+  const { startServer } = await import('./server.ts');
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+  let stopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      // Some drains take long; whoever asks twice does not want to wait.
+      if (stopping) process.exit(130);
+      stopping = true;
+      tell();
+    });
+  const server = await startServer(config, print);
+  await told;
+  print('Stopping: open requests may finish; press Ctrl-C again to stop at once.');
+  await server.stop();
+  print('Stopped.');
+  return 0;
+}
+
+/** One sentence for what was to be expected; the whole story for what was not. */
+function explain(error: unknown): { sentence: string; code: string | null; exit: number } {
+  if (error instanceof UsageError) return { sentence: error.message, code: null, exit: usageExit };
+  if (error instanceof ApiError) return { sentence: error.message, code: error.code, exit: 1 };
+  if (error instanceof StartError || error instanceof SettingError)
+    return { sentence: error.message, code: null, exit: 1 };
+  const story = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { sentence: `This should not have happened: ${story}`, code: null, exit: 1 };
+}
+
+async function main(args: string[]): Promise<number> {
+  const json = args.includes('--json');
+  const words = args[0] === '--json' ? args.slice(1) : args;
+  const config = () => loadConfig(processEnvironment(), [...providers.keys()]);
+  try {
+    if (words.length === 0 || ['help', '--help', '-h'].includes(words[0] ?? '')) {
+      print(help());
+      return 0;
+    }
+    return words[0] === 'serve' ? await serve(config()) : await runCommand(words, json, config);
+  } catch (error) {
+    const { sentence, code, exit } = explain(error);
+    note(sentence);
+    if (json) print(JSON.stringify({ error: sentence, ...(code ? { code } : {}) }));
+    return exit;
+  }
+}
+
+process.on('uncaughtException', (error) => {
+  note(explain(error).sentence);
+  process.exit(1);
+});
+process.exitCode = await main(process.argv.slice(2));
