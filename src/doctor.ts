@@ -2,13 +2,14 @@
 
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
 import type { Outcome } from './commands.ts';
 import { type Config, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
+import { ensureDataDir } from './db/place.ts';
 import { recoveryState } from './wallet/instances.ts';
 
 type State = 'ok' | 'warning' | 'problem';
@@ -77,7 +78,7 @@ async function dataFolder({ dataDir }: Config): Promise<Check> {
   const path = resolve(dataDir);
   const probe = join(path, `.probe-${randomUUID()}`);
   try {
-    await mkdir(path, { recursive: true });
+    ensureDataDir(path);
     await writeFile(probe, '');
     await rm(probe);
     const { bavail, bsize } = await statfs(path);
@@ -88,7 +89,7 @@ async function dataFolder({ dataDir }: Config): Promise<Check> {
   } catch (error) {
     return problem(
       name,
-      `${path} cannot be written (${reasonOf(error)})`,
+      reasonOf(error),
       'Give this user the folder (chown), or set DATA_DIR to one that it may write.',
     );
   }

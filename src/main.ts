@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { providers } from './catalogue/catalogue.ts';
 import { type Command, commands, UsageError } from './commands.ts';
 import { type Config, loadConfig, processEnvironment, SettingError } from './config.ts';
-import { StartError } from './db/database.ts';
+import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError } from './errors.ts';
 
 const usageExit = 2;
@@ -110,6 +110,12 @@ function explain(error: unknown): { sentence: string; code: string | null; exit:
   if (error instanceof ApiError) return { sentence: error.message, code: error.code, exit: 1 };
   if (error instanceof StartError || error instanceof SettingError)
     return { sentence: error.message, code: null, exit: 1 };
+  if (/^(?:08|57P|CONNECTION_|CONNECT_|ECONN)/.test(errorCode(error)))
+    return {
+      sentence: 'The database does not answer: "akai doctor" says more.',
+      code: 'database_unavailable',
+      exit: 1,
+    };
   const story = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { sentence: `This should not have happened: ${story}`, code: null, exit: 1 };
 }

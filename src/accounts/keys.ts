@@ -86,7 +86,7 @@ export async function createKey(sql: Sql, options: NewKey): Promise<{ id: string
     INSERT INTO api_keys (user_id, wallet_id, name, hash, last_four, allowed_networks, expires_at, demo)
     VALUES (
       ${options.userId}, ${options.walletId}, ${options.name}, ${hashKey(key)}, ${key.slice(-4)},
-      ARRAY(SELECT network::cidr FROM json_array_elements_text(${sql.json(networks)}) AS network),
+      ARRAY(SELECT network::cidr FROM jsonb_array_elements_text(${sql.json(networks)}) AS network),
       ${options.expiresAt ?? null}, ${options.demo ?? false}
     )
     RETURNING id`;

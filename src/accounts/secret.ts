@@ -1,28 +1,30 @@
 /** The installation's secret, and what is encrypted with it. */
 
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { ensureDataDir } from '../db/place.ts';
+import { StartError } from '../db/start-error.ts';
 
 const nonceLength = 12;
 const tagLength = 16;
 
 /**
  * AKAI_SECRET, or the content of DATA_DIR/secret, which is made at the first call.
- * @throws the file system's error when the folder cannot be written
+ * @throws StartError when the folder cannot be written or the file is damaged
  */
 export async function installationSecret(config: Config): Promise<string> {
   if (config.secret) return config.secret;
-  const path = join(config.dataDir, 'secret');
-  return (await readSecret(path)) ?? (await makeSecret(config.dataDir, path));
+  const path = join(ensureDataDir(config.dataDir), 'secret');
+  return (await readSecret(path)) ?? (await makeSecret(path));
 }
 
 async function readSecret(path: string): Promise<string | null> {
   try {
     const secret = (await readFile(path, 'utf8')).trim();
     if (secret.length < 32)
-      throw new Error(`${path} is damaged: it must hold at least 32 characters.`);
+      throw new StartError(`${path} is damaged: it must hold a secret of at least 32 characters.`);
     return secret;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
@@ -30,8 +32,7 @@ async function readSecret(path: string): Promise<string | null> {
   }
 }
 
-async function makeSecret(folder: string, path: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
+async function makeSecret(path: string): Promise<string> {
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   try {
     await writeFile(draft, `${randomBytes(32).toString('base64url')}\n`, {
