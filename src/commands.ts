@@ -1,4 +1,4 @@
-/** The commands of the command line besides `serve`: what each takes, does and prints. */
+/** The commands on accounts, keys, wallets and the database: what each takes, does and prints. */
 
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
@@ -91,12 +91,6 @@ export const commands: Readonly<Record<string, Command>> = {
     sentence: 'Prove the books; ends with exit code 1 and the ids of the rows that lie.',
     options: {},
     run: withDatabase(auditBooks),
-  },
-  doctor: {
-    usage: '',
-    sentence: 'Check the installation and say what to do.',
-    options: {},
-    run: async (_given, config) => (await import('./doctor.ts')).doctor(config),
   },
 };
 

@@ -2,12 +2,22 @@
 
 import { parseArgs } from 'node:util';
 import { providers } from './catalogue/catalogue.ts';
-import { type Command, commands, UsageError } from './commands.ts';
+import { type Command, commands as databaseCommands, UsageError } from './commands.ts';
 import { type Config, loadConfig, processEnvironment, SettingError } from './config.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError } from './errors.ts';
 
 const usageExit = 2;
+
+const commands: Readonly<Record<string, Command>> = {
+  ...databaseCommands,
+  doctor: {
+    usage: '',
+    sentence: 'Check the installation and say what to do.',
+    options: {},
+    run: async (_given, config) => (await import('./doctor.ts')).doctor(config),
+  },
+};
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);

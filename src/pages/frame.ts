@@ -46,15 +46,13 @@ export const securityHeaders: Readonly<Record<string, string>> = {
 
 interface Page {
   readonly language: Language;
-  /** Path of this page, for the link that changes the language. */
-  readonly path: string;
   readonly title: string;
   readonly sandbox: boolean;
   readonly main: Html;
 }
 
 /** A whole page. */
-export function page({ language, path, title, sandbox, main }: Page): Html {
+export function page({ language, title, sandbox, main }: Page): Html {
   const texts = textsOf(language);
   const other = language === 'en' ? 'bn' : 'en';
   return html`<!doctype html>
@@ -74,7 +72,7 @@ export function page({ language, path, title, sandbox, main }: Page): Html {
 ${sandbox ? html`<span class="badge">${texts.sandbox}</span>` : ''}
 <nav aria-label="${texts.navigation}">
 <a href="/docs">${texts.documentation}</a>
-<a href="${path}?lang=${other}" hreflang="${other}" lang="${other}">${texts.otherLanguage}</a>
+<a href="?lang=${other}" hreflang="${other}" lang="${other}">${texts.otherLanguage}</a>
 </nav>
 </header>
 <main id="main" tabindex="-1">

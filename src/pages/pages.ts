@@ -27,12 +27,11 @@ interface PagesContext {
 /** The application that answers every path outside /v1. */
 export function buildPages(context: PagesContext): Hono {
   const { config } = context;
-  const sandbox = config.mode === 'sandbox';
   const baseUrl = () => `${config.publicUrl || context.origin()}/v1`;
-  let documents: Promise<Document[]> | undefined;
-  const allDocuments = () => {
-    documents ??= readDocuments(baseUrl());
-    return documents;
+  let read: Promise<Document[]> | undefined;
+  const documents = () => {
+    read ??= readDocuments(baseUrl());
+    return read;
   };
   const healthy = healthCheck(context.ping);
   const app = new Hono();
@@ -43,67 +42,68 @@ export function buildPages(context: PagesContext): Hono {
     if (config.publicUrl.startsWith('https:'))
       c.header('strict-transport-security', 'max-age=31536000');
   });
-
   app.get('/healthz', async (c) => {
     c.header('cache-control', 'no-store');
     return (await healthy()) ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
   });
-
   app.get('/', async (c) => {
     const language = visitorLanguage(c);
-    const real = [...config.providers].filter(([, access]) => access.apiKey !== '');
     const main = home({
       language,
-      sandbox,
+      sandbox: config.mode === 'sandbox',
       baseUrl: baseUrl(),
-      realProviders: real.map(([id]) => providers.get(id)?.name ?? id),
+      realProviders: realProviders(config),
       demoKey: context.demoKey(),
       modelCount: models.size,
-      documents: await allDocuments(),
+      documents: await documents(),
     });
     const title = `AK AI CORE: ${textsOf(language).tagline.replace('\n', ' ')}`;
-    return send(c, page({ language, path: '/', title, sandbox, main }));
+    return send(c, config, { language, title, main });
   });
-
   app.get('/docs', async (c) => {
-    const [first] = await allDocuments();
+    const [first] = await documents();
     if (first) return c.redirect(`/docs/${first.slug}${new URL(c.req.url).search}`);
     const language = visitorLanguage(c);
-    const texts = textsOf(language);
-    const main = html`<h1>${texts.documentation}</h1><p>${texts.noDocumentation}</p>`;
-    return send(c, page({ language, path: '/docs', title: texts.documentation, sandbox, main }));
+    const { documentation: title, noDocumentation } = textsOf(language);
+    return send(c, config, { language, title, main: message(language, title, noDocumentation) });
   });
-
   app.get('/docs/:page', async (c) => {
-    const all = await allDocuments();
+    const all = await documents();
     const document = all.find(({ slug }) => slug === c.req.param('page'));
     if (!document) return c.notFound();
     const language = visitorLanguage(c);
     const title = `${document.title} · AK AI CORE`;
-    const main = documentation(language, document, all);
-    return send(c, page({ language, path: c.req.path, title, sandbox, main }));
+    return send(c, config, { language, title, main: documentation(language, document, all) });
   });
-
-  app.notFound((c) => {
-    if (!wantsPage(c)) return sendError(new ApiError('not_found'));
-    const language = visitorLanguage(c);
-    const texts = textsOf(language);
-    const sentence = fill(texts.missing, { path: c.req.path });
-    const main = message(language, texts.missingTitle, sentence);
-    c.status(404);
-    return send(c, page({ language, path: '/', title: texts.missingTitle, sandbox, main }));
-  });
-
+  app.notFound((c) => notFound(c, config));
   app.onError((error, c) => {
     context.report(error);
-    if (!wantsPage(c)) return sendError(new ApiError('internal_error', { cause: error }));
-    const language = visitorLanguage(c);
-    const texts = textsOf(language);
-    const main = message(language, texts.brokenTitle, texts.broken);
-    c.status(500);
-    return send(c, page({ language, path: '/', title: texts.brokenTitle, sandbox, main }));
+    return broken(c, config, error);
   });
   return app;
+}
+
+/** Names of the providers whose key is set. */
+function realProviders({ providers: access }: Config): string[] {
+  const real = [...access].filter(([, { apiKey }]) => apiKey !== '');
+  return real.map(([id]) => providers.get(id)?.name ?? id);
+}
+
+async function notFound(c: Context, config: Config): Promise<Response> {
+  if (!wantsPage(c)) return sendError(new ApiError('not_found'));
+  const language = visitorLanguage(c);
+  const { missingTitle: title, missing } = textsOf(language);
+  c.status(404);
+  const main = message(language, title, fill(missing, { path: c.req.path }));
+  return send(c, config, { language, title, main });
+}
+
+async function broken(c: Context, config: Config, cause: Error): Promise<Response> {
+  if (!wantsPage(c)) return sendError(new ApiError('internal_error', { cause }));
+  const language = visitorLanguage(c);
+  const { brokenTitle: title, broken: sentence } = textsOf(language);
+  c.status(500);
+  return send(c, config, { language, title, main: message(language, title, sentence) });
 }
 
 /** People's browsers name text/html; programs do not. */
@@ -112,10 +112,14 @@ function wantsPage(c: Context): boolean {
 }
 
 /** The front page may show a key and every page depends on cookie and language: no cache in between keeps them. */
-async function send(c: Context, content: Html): Promise<Response> {
+async function send(
+  c: Context,
+  { mode }: Config,
+  content: { language: Language; title: string; main: Html },
+): Promise<Response> {
   c.header('cache-control', 'private, no-cache');
   c.header('vary', 'accept, accept-language, cookie');
-  return c.html(await content);
+  return c.html(await page({ ...content, sandbox: mode === 'sandbox' }));
 }
 
 function sendError(error: ApiError): Response {
