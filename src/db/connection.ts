@@ -1,0 +1,81 @@
+/** How every connection to PostgreSQL is set up, whichever database it goes to. */
+import postgres from 'postgres';
+import { errorCode } from './start-error.ts';
+
+/** The driver's tagged template; `int8` is a number. */
+export type Sql = postgres.Sql<{ bigint: number }>;
+
+/** Where a database is: a socket of the embedded one, or the operator's address. */
+export type Address = { readonly path: string } | { readonly url: string };
+
+interface ConnectOptions {
+  /** Most connections at once. */
+  readonly max: number;
+  /** Shown as application_name in pg_stat_activity. */
+  readonly name: string;
+  /** Role to act as; without it, the user of the address. */
+  readonly role?: string;
+  readonly database?: string;
+  /** Called each time a connection ends, for whatever reason. */
+  readonly onClose?: () => void;
+}
+
+/** Ids, tokens and nano-USD all fit into a double's 53 bits; what does not is a defect that must not be rounded away. */
+const bigint: postgres.PostgresType<number> = {
+  to: 20,
+  from: [20],
+  parse: (text: string) => {
+    const number = Number(text);
+    if (!Number.isSafeInteger(number)) throw new RangeError(`${text} is beyond the safe integers`);
+    return number;
+  },
+  serialize: (value: unknown) => String(value),
+};
+
+/** A pool that opens its connections when they are first needed, and again by itself after they are lost. */
+export function connect(address: Address, options: ConnectOptions): Sql {
+  const embedded = 'path' in address;
+  const shared = {
+    types: { bigint },
+    max: options.max,
+    // Away for a moment is the usual case (a restart); a request should wait for that, not for half a minute more.
+    connect_timeout: 5,
+    backoff: (attempt: number) => (0.5 + Math.random() / 2) * Math.min(0.02 * 2 ** attempt, 0.5),
+    onnotice: () => {},
+    ...(options.onClose ? { onclose: options.onClose } : {}),
+    connection: {
+      application_name: options.name,
+      TimeZone: 'UTC',
+      ...(options.role ? { role: options.role } : {}),
+    },
+  };
+  if (!embedded) return postgres(address.url, shared);
+  return postgres({
+    ...shared,
+    path: address.path,
+    user: 'akai',
+    password: '',
+    ssl: false,
+    database: options.database ?? 'akai',
+    // Nothing is between us and it that connections would have to be renewed for.
+    max_lifetime: null,
+  });
+}
+
+const passing = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT', // The socket of an embedded database that is being started.
+  'EPIPE',
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now: starting or stopping
+]);
+
+/** Whether an error says that the database is away for the moment, not that we did something wrong. */
+export function isAway(error: unknown): boolean {
+  return passing.has(errorCode(error));
+}
