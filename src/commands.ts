@@ -286,9 +286,18 @@ async function auditBooks(_given: Arguments, { sql }: Database): Promise<Outcome
   const lies = report.findings.map(
     ({ check, id, detail }) => `${id}: not true that ${check}: ${detail}`,
   );
-  const counts = `${report.wallets} wallets, ${report.transfers} transfers, ${report.receipts} receipts, ${report.holds} open holds`;
+  const counts = [
+    counted(report.wallets, 'wallet'),
+    counted(report.transfers, 'transfer'),
+    counted(report.receipts, 'receipt'),
+    counted(report.holds, 'open hold'),
+  ].join(', ');
   const text = report.ok
     ? `The books are right: ${counts}.`
     : [`The books are wrong (${counts}):`, ...lies].join('\n');
   return { json: report, text, failed: !report.ok };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

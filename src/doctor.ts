@@ -123,14 +123,17 @@ function databaseAdvice({ databaseUrl }: Config): string {
     : 'Read the sentence above; the log of the embedded PostgreSQL is in the data folder.';
 }
 
-async function databaseItself({ sql, embedded }: Database, config: Config): Promise<Check> {
+async function databaseItself(
+  { sql, embedded, restricted }: Database,
+  config: Config,
+): Promise<Check> {
   const [row] = await sql<{ version: string; role: string; migrations: number }[]>`
     SELECT current_setting('server_version') AS version, current_user AS role,
       (SELECT count(*) FROM migrations) AS migrations`;
   if (!row) return problem('Database', 'It answered with nothing.', databaseAdvice(config));
   const where = embedded ? 'embedded' : 'from DATABASE_URL';
   const detail = `PostgreSQL ${row.version}, ${where}, role ${row.role}, ${row.migrations} migrations`;
-  if (row.role === 'akai_app') return ok('Database', detail);
+  if (restricted) return ok('Database', detail);
   return warning(
     'Database',
     detail,
