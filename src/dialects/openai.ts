@@ -1,0 +1,149 @@
+/** OpenAI Chat Completions as providers speak it: what we send, and how usage is read. No I/O. */
+import { type Edits, editMembers } from './members.ts';
+import type { Usage } from './usage.ts';
+
+export const chatPath = '/chat/completions';
+
+export interface ChatBody {
+  /** The client's JSON text and what it parses to. */
+  readonly text: string;
+  readonly parsed: Readonly<Record<string, unknown>>;
+}
+
+export interface ChatTarget {
+  readonly upstreamModel: string;
+  readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
+  /** Most tokens of output that the hold pays for; null leaves the client's own limit as it is. */
+  readonly cap: number | null;
+}
+
+/** Members of the request that are meant for the gateway and go no further. */
+const ours: Edits = { max_cost: null, provider: null, models: null };
+
+/** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. */
+export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
+  const edits: Record<string, Edits[string]> = {
+    ...ours,
+    model: JSON.stringify(target.upstreamModel),
+  };
+  if (target.cap !== null) {
+    edits.max_tokens = null;
+    edits.max_completion_tokens = null;
+    edits[target.tokenLimitField] = String(target.cap);
+  }
+  if (body.parsed.stream === true)
+    edits.stream_options = JSON.stringify({ ...options(body.parsed), include_usage: true });
+  return editMembers(body.text, body.parsed, edits);
+}
+
+function options(parsed: Readonly<Record<string, unknown>>): object {
+  const { stream_options } = parsed;
+  return typeof stream_options === 'object' && stream_options !== null ? stream_options : {};
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  // as: any object may be read by name
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+/** A token count that may be left out; NaN when it is there and is none. */
+function count(value: unknown): number {
+  if (value === undefined || value === null) return 0;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : Number.NaN;
+}
+
+function first(...values: unknown[]): unknown {
+  return values.find((value) => value !== undefined && value !== null);
+}
+
+/** Numbers whose meaning we know, or know to carry no price of their own. */
+const known = new Set([
+  'prompt_tokens',
+  'completion_tokens',
+  'total_tokens',
+  'cached_tokens',
+  'cache_write_tokens',
+  'cache_creation_input_tokens',
+  'cache_read_input_tokens',
+  'prompt_cache_hit_tokens',
+  'prompt_cache_miss_tokens',
+  'reasoning_tokens',
+  'text_tokens',
+  'accepted_prediction_tokens',
+  'rejected_prediction_tokens',
+  'image_tokens',
+  'cost',
+  'estimated_cost',
+  'cost_in_usd_ticks',
+  'queue_time',
+  'prompt_time',
+  'completion_time',
+  'total_time',
+]);
+
+function unknownNumbers(value: unknown, path: string, found: string[]): void {
+  for (const [name, member] of Object.entries(fields(value))) {
+    if (typeof member === 'number' && member !== 0 && !known.has(name)) found.push(path + name);
+    else if (typeof member === 'object') unknownNumbers(member, `${path}${name}.`, found);
+  }
+}
+
+/**
+ * Reads the `usage` of an OpenAI-shaped answer. `prompt_tokens` includes what was read from and written to caches;
+ * `completion_tokens` includes reasoning, but for providers that say otherwise (xAI, Gemini's compatible endpoint).
+ * @returns null when it is missing or makes no sense, so that the caller must estimate
+ */
+export function readUsage(value: unknown, completionExcludesReasoning: boolean): Usage | null {
+  const usage = fields(value);
+  if (usage.prompt_tokens === undefined || usage.completion_tokens === undefined) return null;
+  const promptDetails = fields(usage.prompt_tokens_details);
+  const completionDetails = fields(usage.completion_tokens_details);
+  const prompt = count(usage.prompt_tokens);
+  const completion = count(usage.completion_tokens);
+  const total = count(usage.total_tokens);
+  const cacheRead = count(
+    first(promptDetails.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens),
+  );
+  const cacheWrite = count(
+    first(promptDetails.cache_write_tokens, usage.cache_creation_input_tokens),
+  );
+  const reasoning = count(first(completionDetails.reasoning_tokens, usage.reasoning_tokens));
+  const flags: string[] = [];
+  unknownNumbers(usage, '', flags);
+  // Some count the cache beside the prompt instead of within it.
+  const cached = cacheRead + cacheWrite;
+  const input = cached <= prompt ? prompt - cached : prompt;
+  const output = completionExcludesReasoning
+    ? Math.max(completion + reasoning, total - prompt)
+    : completion;
+  if (!Number.isSafeInteger(input + cached + output + reasoning + total)) return null;
+  if (!completionExcludesReasoning && total > Math.max(prompt, input + cached) + completion)
+    flags.push('total_tokens exceeds its parts');
+  return {
+    input,
+    cacheRead,
+    cacheWrite,
+    cacheWrite1h: 0,
+    output,
+    reasoning: Math.min(reasoning, output),
+    flags,
+  };
+}
+
+/** The reason inside an upstream's error body, whichever of the known shapes it has; null when there is none. */
+export function errorMessage(body: unknown): string | null {
+  const { error, message, detail } = fields(body);
+  const candidates = [
+    error,
+    fields(error).message,
+    fields(fields(error).message).message,
+    message,
+    detail,
+  ];
+  const text = candidates.find((candidate) => typeof candidate === 'string' && candidate !== '');
+  return typeof text === 'string' ? text : null;
+}

@@ -1,0 +1,140 @@
+/** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
+import { errorMessage } from '../dialects/openai.ts';
+import { ApiError } from '../errors.ts';
+import type { Target } from './choose.ts';
+import { ClientLeft, type Exchange } from './exchange.ts';
+import type { OpenHold } from './open_hold.ts';
+import { UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
+
+/** A failed try, as the receipt tells it. */
+export interface Attempt {
+  readonly provider: string;
+  /** HTTP status; 0 where there was none. */
+  readonly status: number;
+  readonly reason: string;
+}
+
+export interface Answered<T> {
+  readonly target: Target;
+  readonly answer: T;
+  readonly attempts: readonly Attempt[];
+}
+
+interface Tries {
+  readonly gateway: { readonly upstreams: Upstreams };
+  readonly exchange: Exchange;
+  readonly hold: OpenHold;
+  readonly route: { readonly targets: readonly Target[] };
+}
+
+/** A provider's refusal. `final`: what the client is told, because no other offer would do better. */
+class Refusal extends Error {
+  readonly status: number;
+  readonly final: ApiError | null;
+  readonly retryAfterMs: number | null;
+
+  constructor(
+    status: number,
+    message: string,
+    final: ApiError | null,
+    retryAfterMs: number | null,
+  ) {
+    super(message);
+    this.status = status;
+    this.final = final;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+const errorBodyBytes = 65_536;
+/** Where a provider says "too many" and not for how long. */
+const defaultRetryAfterMs = 5000;
+/** A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider. */
+const triesOfOneOffer = 2;
+
+/**
+ * The first offer that answers.
+ * @param write the request for an offer
+ * @param read takes the answer; its UpstreamBroken makes the next offer be tried
+ * @throws ApiError what the client is told when none does; ClientLeft; the hold's refusal
+ */
+export async function firstAnswer<T>(
+  { gateway, exchange, hold, route }: Tries,
+  write: (target: Target) => string,
+  read: (call: UpstreamCall, target: Target) => Promise<T>,
+): Promise<Answered<T>> {
+  const attempts: Attempt[] = [];
+  let retryAfterMs: number | null = null;
+  for (const target of route.targets) {
+    for (let attempt = 1; attempt <= triesOfOneOffer; attempt += 1) {
+      const call = gateway.upstreams.send(target, write(target));
+      exchange.whenLeft(() => call.abort());
+      hold.whenRefused(() => call.abort());
+      try {
+        await call.started;
+        if (call.status !== 200) throw await refusalOf(call);
+        return { target, answer: await read(call, target), attempts };
+      } catch (error) {
+        call.abort();
+        if (hold.refused) throw hold.refused;
+        if (exchange.left) throw new ClientLeft();
+        attempts.push(attemptOf(target, call, error));
+        if (error instanceof Refusal) {
+          if (error.final) throw error.final;
+          retryAfterMs ??= error.retryAfterMs;
+        } else if (!(error instanceof UpstreamBroken)) throw error;
+        if (!(error instanceof UpstreamBroken && call.status === 0 && wasReset(error))) break;
+      }
+    }
+  }
+  if (retryAfterMs !== null) throw new ApiError('provider_rate_limited', { retryAfterMs });
+  throw new ApiError('no_provider', { cause: attempts });
+}
+
+function attemptOf({ offer }: Target, call: UpstreamCall, error: unknown): Attempt {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { provider: offer.provider, status: call.status, reason: reason.slice(0, 200) };
+}
+
+/** The connection closed under the request, before a byte came back. */
+function wasReset(error: UpstreamBroken): boolean {
+  const { cause } = error;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+/** What an upstream's status means for us: its 401 and 402 are the operator's trouble, never the client's. */
+async function refusalOf(call: UpstreamCall): Promise<Refusal> {
+  const { status } = call;
+  const body = await call.text(errorBodyBytes).catch(() => '');
+  const message = messageOf(body);
+  if (status === 400 || status === 422)
+    return new Refusal(status, message, rejected('upstream_rejected', message), null);
+  if (status === 413)
+    return new Refusal(status, message, rejected('request_too_large', message), null);
+  if (status === 429 && !/insufficient_quota|exceeded_current_quota/.test(body))
+    return new Refusal(status, message, null, retryAfter(call) ?? defaultRetryAfterMs);
+  return new Refusal(status, message, null, null);
+}
+
+function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {
+  return message ? new ApiError(code, { message }) : new ApiError(code);
+}
+
+function messageOf(body: string): string {
+  try {
+    return (errorMessage(JSON.parse(body)) ?? '').slice(0, 1000);
+  } catch {
+    return '';
+  }
+}
+
+/** Seconds or a date, or Azure's milliseconds. */
+function retryAfter(call: UpstreamCall): number | null {
+  const ms = Number(call.header('retry-after-ms') || Number.NaN);
+  if (ms >= 0) return ms;
+  const text = call.header('retry-after');
+  if (text === '') return null;
+  const wait = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(wait) ? Math.max(0, wait) : null;
+}

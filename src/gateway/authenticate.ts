@@ -1,0 +1,136 @@
+/** Key → account, from memory. A change of a key reaches every process through NOTIFY, well within a second. */
+import type { IncomingMessage } from 'node:http';
+import { findKeyByHash, hashKey, type KeyRecord, keyLooksRight } from '../accounts/keys.ts';
+import { networkTest } from '../accounts/networks.ts';
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+
+export interface KeyEntry {
+  readonly record: KeyRecord;
+  /** Ms since the epoch; infinity for a key that does not expire. */
+  readonly expiresAt: number;
+  readonly allowsAddress: (address: string) => boolean;
+}
+
+interface Cached {
+  /** Null: there is no such key. */
+  readonly entry: KeyEntry | null;
+  readonly readAt: number;
+}
+
+/** Keys that one process remembers; beyond it, it forgets them all and asks again. */
+const mostCached = 100_000;
+/** Should a notification ever be lost without the connection breaking, this bounds the harm; ms. */
+const freshForMs = 60_000;
+const channel = 'api_keys';
+
+export class KeyDirectory {
+  readonly #sql: Sql;
+  readonly #listener: Sql;
+  readonly #demoAllowed: boolean;
+  readonly #cached = new Map<string, Cached>();
+  readonly #asked = new Map<string, Promise<KeyEntry | null>>();
+  /** Rises with every change, so that an answer read before it is not remembered. */
+  #changes = 0;
+
+  constructor(sql: Sql, listener: Sql, demoAllowed: boolean) {
+    this.#sql = sql;
+    this.#listener = listener;
+    this.#demoAllowed = demoAllowed;
+  }
+
+  /** Begins to listen for changes. @throws what the driver throws */
+  async start(): Promise<void> {
+    await this.#listener.listen(
+      channel,
+      (hash) => {
+        this.#changes += 1;
+        this.#cached.delete(hash);
+      },
+      // Also after each reconnection: what was said meanwhile was not heard.
+      () => {
+        this.#changes += 1;
+        this.#cached.clear();
+      },
+    );
+  }
+
+  /** The key with this text; null when there is none. Only a key that was not seen lately waits for the database. */
+  find(key: string): KeyEntry | null | Promise<KeyEntry | null> {
+    if (!keyLooksRight(key)) return null;
+    const hash = hashKey(key).toString('hex');
+    const cached = this.#cached.get(hash);
+    if (cached && performance.now() - cached.readAt < freshForMs) return cached.entry;
+    const asked = this.#asked.get(hash);
+    if (asked) return asked;
+    const question = this.#ask(hash, cached ?? null).finally(() => this.#asked.delete(hash));
+    this.#asked.set(hash, question);
+    return question;
+  }
+
+  async #ask(hash: string, stale: Cached | null): Promise<KeyEntry | null> {
+    const changes = this.#changes;
+    let record: KeyRecord | null;
+    try {
+      record = await findKeyByHash(this.#sql, Buffer.from(hash, 'hex'));
+    } catch (cause) {
+      // A database that is away must never turn a good key into a bad one.
+      if (stale && changes === this.#changes) return stale.entry;
+      throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+    }
+    const known = record && (this.#demoAllowed || !record.demo) ? record : null;
+    const entry = known && {
+      record: known,
+      expiresAt: known.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
+      allowsAddress: networkTest(known.allowedNetworks),
+    };
+    if (changes === this.#changes) {
+      if (this.#cached.size >= mostCached) this.#cached.clear();
+      this.#cached.set(hash, { entry, readAt: performance.now() });
+    }
+    return entry;
+  }
+}
+
+/** The text of the key that a request brings; null when it brings none. */
+export function presentedKey(request: IncomingMessage): string | null {
+  const header = request.headers.authorization;
+  if (!header) return null;
+  const match = /^Bearer +(\S+) *$/i.exec(header);
+  return match?.[1] ?? '';
+}
+
+/**
+ * The address of the client: that of the socket, or, behind `trustedProxies` proxies, the entry that the outermost
+ * of them wrote. What stands further left was sent by the client and proves nothing.
+ */
+export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
+  const socket = request.socket.remoteAddress ?? '';
+  if (trustedProxies === 0) return socket;
+  const forwarded = String(request.headers['x-forwarded-for'] ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+  return forwarded.at(-trustedProxies) ?? socket;
+}
+
+/**
+ * Who is asking.
+ * @throws ApiError 401 without a good key, 403 from an address that the key does not allow
+ */
+export async function authenticate(
+  directory: KeyDirectory,
+  request: IncomingMessage,
+  trustedProxies: number,
+): Promise<KeyEntry> {
+  const text = presentedKey(request);
+  if (text === null) throw new ApiError('missing_api_key');
+  const found = directory.find(text);
+  const entry = found instanceof Promise ? await found : found;
+  if (!entry) throw new ApiError('invalid_api_key');
+  if (entry.record.revokedAt) throw new ApiError('revoked_api_key');
+  if (entry.expiresAt <= Date.now()) throw new ApiError('expired_api_key');
+  if (!entry.allowsAddress(clientAddress(request, trustedProxies)))
+    throw new ApiError('ip_not_allowed');
+  return entry;
+}

@@ -1,0 +1,184 @@
+/** What the gateway needs to know of a chat request. Named parameters are checked by type and range; everything unknown goes through. */
+import type { ChatBody } from '../dialects/openai.ts';
+import { ApiError } from '../errors.ts';
+
+export interface ChatRequest extends ChatBody {
+  readonly model: string;
+  readonly stream: boolean;
+  /** The client wants a last chunk with usage. */
+  readonly includeUsage: boolean;
+  /** The client's own limit of output tokens for one choice; null when it set none. */
+  readonly maxTokens: number | null;
+  readonly choices: number;
+  /** Upper bound of the tokens of the prompt: no tokenizer makes more than one token of a byte. */
+  readonly inputBound: number;
+  /** What the prompt probably is, and what is charged for it when the provider reports nothing; never above the bound. */
+  readonly inputEstimate: number;
+}
+
+type Check = readonly [accepts: (value: unknown) => boolean, rule: string];
+
+const boolean: Check = [(value) => typeof value === 'boolean', 'true or false'];
+const string: Check = [(value) => typeof value === 'string', 'a string'];
+const array: Check = [Array.isArray, 'an array'];
+const object: Check = [isObject, 'an object'];
+
+function number(low: number, high: number): Check {
+  return [
+    (value) => typeof value === 'number' && value >= low && value <= high,
+    `a number from ${low} to ${high}`,
+  ];
+}
+
+function integer(low: number, high = Number.MAX_SAFE_INTEGER): Check {
+  const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
+  return [
+    (value) =>
+      typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high,
+    `a whole number${range}`,
+  ];
+}
+
+function oneOf(...options: readonly string[]): Check {
+  return [
+    (value) => typeof value === 'string' && options.includes(value),
+    `one of ${options.join(', ')}`,
+  ];
+}
+
+function either(...checks: readonly Check[]): Check {
+  return [
+    (value) => checks.some(([accepts]) => accepts(value)),
+    checks.map(([, rule]) => rule).join(' or '),
+  ];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** OpenAI's parameters and ranges; `null` means "not set" for each of them, as OpenAI has it. */
+const parameters: Readonly<Record<string, Check>> = {
+  model: string,
+  messages: array,
+  stream: boolean,
+  stream_options: object,
+  max_tokens: integer(1),
+  max_completion_tokens: integer(1),
+  temperature: number(0, 2),
+  top_p: number(0, 1),
+  n: integer(1, 128),
+  stop: either(string, [
+    (value) =>
+      Array.isArray(value) && value.length <= 4 && value.every((item) => typeof item === 'string'),
+    'an array of at most 4 strings',
+  ]),
+  frequency_penalty: number(-2, 2),
+  presence_penalty: number(-2, 2),
+  logit_bias: object,
+  logprobs: boolean,
+  top_logprobs: integer(0, 20),
+  seed: integer(Number.MIN_SAFE_INTEGER),
+  tools: array,
+  tool_choice: either(string, object),
+  parallel_tool_calls: boolean,
+  response_format: object,
+  reasoning_effort: string,
+  verbosity: oneOf('low', 'medium', 'high'),
+  modalities: array,
+  audio: object,
+  prediction: object,
+  service_tier: string,
+  store: boolean,
+  metadata: object,
+  user: string,
+  safety_identifier: string,
+  prompt_cache_key: string,
+  functions: array,
+  function_call: either(string, object),
+};
+
+function invalid(param: string, message: string): ApiError {
+  return new ApiError('invalid_request', { param, message });
+}
+
+/**
+ * Reads a request body.
+ * @throws ApiError invalid_json or invalid_request, naming the parameter at fault
+ */
+export function readChatRequest(body: Buffer): ChatRequest {
+  const text = body.toString();
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
+    throw new ApiError('invalid_json', { cause });
+  }
+  if (!isObject(parsed))
+    throw new ApiError('invalid_request', { message: 'The request body must be a JSON object.' });
+  for (const name in parsed) {
+    const check = parameters[name];
+    const value = parsed[name];
+    if (check && value !== null && !check[0](value))
+      throw invalid(name, `"${name}" must be ${check[1]}.`);
+  }
+  const { model, messages, stream, stream_options, n } = parsed;
+  if (typeof model !== 'string' || model === '')
+    throw invalid('model', 'Missing required field "model".');
+  if (!Array.isArray(messages)) throw invalid('messages', 'Missing required field "messages".');
+  if (messages.length === 0) throw invalid('messages', '"messages" must not be empty.');
+  if (stream !== true && stream_options !== undefined && stream_options !== null)
+    throw invalid('stream_options', '"stream_options" is only allowed with "stream": true.');
+  return {
+    text,
+    parsed,
+    model,
+    stream: stream === true,
+    includeUsage: isObject(stream_options) && stream_options.include_usage === true,
+    maxTokens: lowest(parsed.max_completion_tokens, parsed.max_tokens),
+    choices: typeof n === 'number' ? n : 1,
+    ...inputSize(messages, text, body.length),
+  };
+}
+
+/** Where a client sends both limits, providers differ in which they obey: the lower one is the least that all keep to. */
+function lowest(...limits: readonly unknown[]): number | null {
+  const given = limits.filter((limit) => typeof limit === 'number');
+  return given.length === 0 ? null : Math.min(...given);
+}
+
+/** Tokens that a provider may add by itself: chat template, instructions for tools. */
+const overheadTokens = 1000;
+/** The most that one image costs at any provider of the catalogue (GPT-4o mini: 2,833 and 5,667 for each of 8 tiles). */
+const imageTokensBound = 48_169;
+const imageTokensEstimate = 765;
+const bytesPerToken = 4;
+
+/** Size of the prompt in tokens: text, files and sound by their bytes, an image by what images cost. */
+function inputSize(
+  messages: readonly unknown[],
+  text: string,
+  bytes: number,
+): { inputBound: number; inputEstimate: number } {
+  const images = text.includes('"image_url"') ? imagesOf(messages) : { count: 0, bytes: 0 };
+  const textBytes = bytes - images.bytes;
+  return {
+    inputBound: textBytes + overheadTokens + 10 * messages.length + images.count * imageTokensBound,
+    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images.count * imageTokensEstimate,
+  };
+}
+
+function imagesOf(messages: readonly unknown[]): { count: number; bytes: number } {
+  const images = { count: 0, bytes: 0 };
+  for (const message of messages) {
+    if (!isObject(message) || !Array.isArray(message.content)) continue;
+    for (const part of message.content) {
+      if (!isObject(part) || part.type !== 'image_url') continue;
+      images.count += 1;
+      const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
+      // Base64 is ASCII: its length in characters is its length in bytes.
+      if (typeof url === 'string' && url.startsWith('data:')) images.bytes += url.length;
+    }
+  }
+  return images;
+}

@@ -1,0 +1,133 @@
+/** One HTTP request and its answer: identity, body, error form, and whether the client is still there. */
+import { randomUUIDv7 } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
+
+/** The client went away; nobody is left to answer. */
+export class ClientLeft extends Error {}
+
+/** How long what still arrives of a body that is refused is read and thrown away, so that the answer gets through; ms. */
+const discardMs = 2000;
+
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** UUID, version 7: also the id of the hold, the receipt and the transfer. */
+  readonly id: string = randomUUIDv7();
+  readonly startedAt: number = performance.now();
+  left = false;
+  #errorFormat: ErrorFormat | null;
+  #onLeave: (() => void) | null = null;
+  #headers: readonly string[] = [];
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request;
+    this.response = response;
+    const format = request.headers['x-error-format'];
+    this.#errorFormat = format === 'object' || format === 'text' ? format : null;
+    response.once('close', () => {
+      if (response.writableFinished) return;
+      this.left = true;
+      this.#onLeave?.();
+    });
+  }
+
+  /** What users see, quote to support, and find on receipts: `req_` and the id's 32 hexadecimal digits. */
+  get requestId(): string {
+    return `req_${this.plainId}`;
+  }
+
+  get plainId(): string {
+    return this.id.replaceAll('-', '');
+  }
+
+  /** The key's form of errors counts where the request asks for none. */
+  preferErrorFormat(format: ErrorFormat): void {
+    this.#errorFormat ??= format;
+  }
+
+  /** Headers (name, value, name, value) of whatever answer is given. */
+  addHeaders(headers: readonly string[]): void {
+    this.#headers = headers;
+  }
+
+  /** What to do when the client goes away. Replaces what was asked for before; happens at once when it has left already. */
+  whenLeft(action: () => void): void {
+    this.#onLeave = action;
+    if (this.left) action();
+  }
+
+  /**
+   * The whole body.
+   * @throws ApiError request_too_large beyond `limit` bytes; ClientLeft
+   */
+  body(limit: number): Promise<Buffer> {
+    const { request } = this;
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      const refuse = (): void => {
+        request.off('data', take);
+        this.#discardBody();
+        const message = `The request is too large: at most ${limit} bytes are accepted.`;
+        reject(new ApiError('request_too_large', { message }));
+      };
+      const take = (chunk: Buffer): void => {
+        length += chunk.length;
+        if (length > limit) refuse();
+        else chunks.push(chunk);
+      };
+      if (Number(request.headers['content-length'] ?? 0) > limit) {
+        refuse();
+        return;
+      }
+      request.on('data', take);
+      request.once('end', () => {
+        const [first] = chunks;
+        resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks));
+      });
+      request.once('close', () => reject(new ClientLeft()));
+    });
+  }
+
+  #discardBody(): void {
+    const { request, response } = this;
+    response.setHeader('connection', 'close');
+    request.resume();
+    const timer = setTimeout(() => request.destroy(), discardMs);
+    request.once('close', () => clearTimeout(timer));
+  }
+
+  /** Begins a 200. @param headers name, value, name, value */
+  head(headers: readonly string[]): void {
+    this.response.writeHead(200, ['x-request-id', this.requestId, ...this.#headers, ...headers]);
+  }
+
+  /** A whole JSON answer. */
+  json(body: string | Buffer, headers: readonly string[] = []): void {
+    const length = String(Buffer.byteLength(body));
+    this.head(['content-type', 'application/json', 'content-length', length, ...headers]);
+    this.response.end(body);
+  }
+
+  /** Answers with an error, where an answer has not begun yet; else the connection ends, which no client takes for success. */
+  fail(error: ApiError): void {
+    const { response } = this;
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const body = errorBody(error, this.requestId, this.#errorFormat ?? 'text');
+    const headers: Record<string, string> = {
+      ...errorHeaders(error),
+      'x-request-id': this.requestId,
+    };
+    for (let i = 0; i + 1 < this.#headers.length; i += 2)
+      headers[this.#headers[i] ?? ''] = this.#headers[i + 1] ?? '';
+    if (!this.request.complete) headers.connection = 'close';
+    headers['content-length'] = String(Buffer.byteLength(body));
+    response.writeHead(error.status, headers);
+    response.end(body);
+    if (!this.request.complete) this.request.resume();
+  }
+}

@@ -1,0 +1,117 @@
+/** The money of one request: held, then settled or released, once. */
+import type { Outcome } from '../wallet/batch.ts';
+import type { Ledger } from '../wallet/ledger.ts';
+import { type Nano, nano } from '../wallet/money.ts';
+
+export interface HoldPlan {
+  readonly id: string;
+  readonly walletId: number;
+  readonly keyId: string;
+  /** Public id of the model. */
+  readonly model: string;
+  readonly wanted: Nano;
+  readonly least: Nano;
+}
+
+export interface Ending {
+  readonly outcome: Outcome;
+  /** Cost of the usage; what the client's own limits allow it to cost. */
+  readonly cost: Nano;
+  readonly chargeable: Nano;
+  readonly provider: string | null;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly detail: object;
+}
+
+export class OpenHold {
+  readonly #ledger: Ledger;
+  readonly #plan: HoldPlan;
+  /** Resolves when the hold is committed. Rejects with ApiError insufficient_credits or database_unavailable. */
+  readonly confirmed: Promise<void>;
+  granted: Nano;
+  /** Why the hold was refused, once it was. */
+  refused: Error | null = null;
+  #onRefused: (() => void) | null = null;
+  #closed = false;
+
+  private constructor(ledger: Ledger, plan: HoldPlan) {
+    this.#ledger = ledger;
+    this.#plan = plan;
+    this.granted = plan.wanted;
+    this.confirmed = ledger.hold(plan).then(
+      (granted) => {
+        this.granted = granted;
+      },
+      (error: Error) => {
+        this.refused = error;
+        this.#onRefused?.();
+        throw error;
+      },
+    );
+    // Whoever delivers awaits it; a request that fails before that has nothing to hear from it.
+    this.confirmed.catch(() => {});
+  }
+
+  /**
+   * Sets money aside. A wallet that is comfortably rich does not wait for the commit: then `granted` is what was wanted,
+   * and `confirmed` must be awaited before anything is delivered.
+   * @throws ApiError insufficient_credits or database_unavailable
+   */
+  static async take(ledger: Ledger, plan: HoldPlan): Promise<OpenHold> {
+    const comfortable = ledger.isComfortable(plan.walletId, plan.wanted);
+    const hold = new OpenHold(ledger, plan);
+    if (!comfortable) await hold.confirmed;
+    return hold;
+  }
+
+  /** A late refusal must end the call to the provider. */
+  whenRefused(action: () => void): void {
+    this.#onRefused = action;
+    if (this.refused) action();
+  }
+
+  /** Adds up to `amount`; resolves with what was added, possibly nothing. @throws SettlementLost, ApiError database_unavailable */
+  async grow(amount: Nano, least: Nano): Promise<Nano> {
+    const { id, walletId, keyId, model } = this.#plan;
+    const added = await this.#ledger.grow({ id, walletId, keyId, model, wanted: amount, least });
+    this.granted = nano(this.granted + added);
+    return added;
+  }
+
+  /**
+   * Ends the hold with a charge; resolves after the commit with what the wallet paid. What the answer legitimately cost
+   * beyond the hold is taken from what the wallet has free; the rest is the operator's loss.
+   * @throws SettlementLost: nothing more may be delivered
+   */
+  async settle(ending: Ending): Promise<Nano> {
+    if (this.#closed) throw new Error('the hold was ended before');
+    this.#closed = true;
+    await this.confirmed;
+    const { id, walletId } = this.#plan;
+    const short = ending.chargeable - this.granted;
+    if (short > 0) await this.grow(nano(short), nano(0)).catch(() => {});
+    const { detail, ...entry } = ending;
+    return this.#ledger.settle({
+      id,
+      walletId,
+      ...entry,
+      chargeable: nano(Math.min(ending.chargeable, this.granted)),
+      detail: JSON.stringify(detail),
+    });
+  }
+
+  /** Ends the hold for free. Does nothing where it was refused or ended before. */
+  async release(detail: { readonly reason: string }): Promise<void> {
+    if (this.#closed) return;
+    await this.confirmed.catch(() => {});
+    if (this.refused) return;
+    const free = { cost: nano(0), chargeable: nano(0), inputTokens: 0, outputTokens: 0 };
+    await this.settle({ outcome: 'released', provider: null, ...free, detail });
+  }
+
+  /** What the provider may cost although the hold was refused late: the operator's. */
+  async bookLoss(amount: Nano, note: string): Promise<void> {
+    if (amount > 0) await this.#ledger.bookLoss(this.#plan.id, amount, note);
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * Server-sent events of an OpenAI chat stream, passed on as bytes. Fenced for speed: an event that looks like the one
+ * before it costs two comparisons and a concatenation (about 0.2 µs), any other is parsed (about 4 µs).
+ *
+ * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
+ */
+import { editMembers } from '../dialects/members.ts';
+
+export class StreamError extends Error {}
+
+/** Bytes, split anywhere, to whole events without their final blank line. */
+export class EventSplitter {
+  readonly #largest: number;
+  #rest = '';
+
+  /** @param largest bytes that one event may have */
+  constructor(largest: number) {
+    this.#largest = largest;
+  }
+
+  /** @throws StreamError when an event grows beyond the limit */
+  push(chunk: Buffer): string[] {
+    let text = this.#rest + chunk.toString('latin1');
+    if (text.includes('\r')) text = normalised(text);
+    const events: string[] = [];
+    let from = 0;
+    for (;;) {
+      const to = text.indexOf('\n\n', from);
+      if (to === -1) break;
+      if (to > from) events.push(text.slice(from, to));
+      from = to + 2;
+    }
+    this.#rest = from === 0 ? text : text.slice(from);
+    if (this.#rest.length > this.#largest) throw new StreamError('an event is too large');
+    return events;
+  }
+
+  /** What stands behind the last blank line when the stream has ended: a final event some providers do not close. */
+  end(): string | null {
+    const rest = this.#rest.trimEnd();
+    this.#rest = '';
+    return rest === '' ? null : rest;
+  }
+}
+
+/** Lines may end in CR, LF or both; a CR at the very end may be half of a CRLF. JSON text holds neither. */
+function normalised(text: string): string {
+  const half = text.endsWith('\r');
+  const lines = (half ? text.slice(0, -1) : text).replace(/\r\n?/g, '\n');
+  return half ? `${lines}\r` : lines;
+}
+
+/** What an event of a chat stream is to us. `text` is what goes to the client, blank line included; empty for nothing. */
+export interface ChatEvent {
+  readonly text: string;
+  /** Bytes of generated text in it: content, reasoning, refusal, arguments of tools. */
+  readonly generatedBytes: number;
+  /** Choices whose finish reason it brings. */
+  readonly finished: number;
+  readonly finishReason: string | null;
+  /** The provider's usage, as parsed. */
+  readonly usage: Readonly<Record<string, unknown>> | null;
+  readonly done: boolean;
+  /** The `error` of an error event. */
+  readonly error: unknown;
+}
+
+const nothing: ChatEvent = {
+  text: '',
+  generatedBytes: 0,
+  finished: 0,
+  finishReason: null,
+  usage: null,
+  done: false,
+  error: null,
+};
+
+interface Template {
+  readonly headIn: string;
+  readonly tailIn: string;
+  readonly headOut: string;
+  readonly tailOut: string;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  // as: any object may be read by name
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+/** Gives the events of one stream our id and model; takes usage out of them, which leaves in a last chunk of its own. */
+export class ChatEvents {
+  readonly #id: string;
+  readonly #model: string;
+  #template: Template | null = null;
+  /** Head of a chunk of our own, from `created` of the provider. */
+  created = 0;
+
+  /** @param id and @param model as JSON texts */
+  constructor(id: string, model: string) {
+    this.#id = id;
+    this.#model = model;
+  }
+
+  /** @throws StreamError for an event that is not JSON */
+  read(event: string): ChatEvent {
+    const template = this.#template;
+    if (template && event.startsWith(template.headIn) && event.endsWith(template.tailIn)) {
+      const text = event.slice(template.headIn.length, event.length - template.tailIn.length);
+      if (text !== '' && !/["\\]/.test(text)) {
+        const out = `${template.headOut}${text}${template.tailOut}\n\n`;
+        return { ...nothing, text: out, generatedBytes: text.length };
+      }
+    }
+    return this.#parse(event);
+  }
+
+  #parse(event: string): ChatEvent {
+    const data = dataOf(event);
+    if (data === null) return nothing;
+    if (data === '[DONE]') return { ...nothing, done: true };
+    const chunk = parseObject(data);
+    if (!chunk) throw new StreamError('an event is not a JSON object');
+    if (chunk.error) return { ...nothing, error: chunk.error };
+    const choices = Array.isArray(chunk.choices) ? chunk.choices.map(fields) : [];
+    const reasons = choices.map((choice) => choice.finish_reason).filter(isReason);
+    const generatedBytes = choices.reduce((sum, choice) => sum + generated(choice.delta), 0);
+    const usage = usageOf(chunk, choices);
+    if (typeof chunk.created === 'number') this.created = chunk.created;
+    // A chunk that brings nothing but usage is kept back: ours takes its place.
+    const text = choices.length === 0 && usage ? '' : this.#rewrite(data, chunk);
+    if (text && choices.length === 1 && reasons.length === 0 && !usage)
+      this.#learn(event, text, fields(choices[0]?.delta));
+    return {
+      text: text && `${text}\n\n`,
+      generatedBytes,
+      finished: reasons.length,
+      finishReason: reasons.at(-1) ?? null,
+      usage,
+      done: false,
+      error: null,
+    };
+  }
+
+  #rewrite(data: string, chunk: Fields): string {
+    return `data: ${editMembers(data, chunk, { id: this.#id, model: this.#model, usage: null })}`;
+  }
+
+  /** The next event is probably this one with another text: remembers what stands around it, in and out. */
+  #learn(eventIn: string, eventOut: string, delta: Fields): void {
+    for (const name of ['content', 'reasoning_content', 'reasoning']) {
+      if (typeof delta[name] !== 'string' || delta[name] === '') continue;
+      const mark = `"${name}":"`;
+      const startIn = eventIn.indexOf(mark);
+      const startOut = eventOut.indexOf(mark);
+      if (startIn === -1 || startIn !== eventIn.lastIndexOf(mark) || startOut === -1) return;
+      const textIn = startIn + mark.length;
+      const textOut = startOut + mark.length;
+      const length = /^(?:[^"\\]|\\.)*/.exec(eventIn.slice(textIn))?.[0].length ?? 0;
+      this.#template = {
+        headIn: eventIn.slice(0, textIn),
+        tailIn: eventIn.slice(textIn + length),
+        headOut: eventOut.slice(0, textOut),
+        tailOut: eventOut.slice(textOut + length),
+      };
+      return;
+    }
+  }
+
+  /** The last chunk, when the client asked for usage. @param usage JSON text */
+  usageChunk(usage: string): string {
+    return `data: {${this.#ownHead()},"choices":[],"usage":${usage}}\n\n`;
+  }
+
+  /** A chunk that ends the stream early. @param reason finish reason, @param extra JSON members with a leading comma */
+  endChunk(reason: 'length' | 'error', extra: string): string {
+    const choice = `{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"${reason}"}`;
+    return `data: {${this.#ownHead()},"choices":[${choice}]${extra}}\n\n`;
+  }
+
+  #ownHead(): string {
+    return `"id":${this.#id},"object":"chat.completion.chunk","created":${this.created},"model":${this.#model}`;
+  }
+}
+
+/** The data lines of an event, joined; null for comments and other lines alone. */
+function dataOf(event: string): string | null {
+  if (event.startsWith('data:') && !event.includes('\n')) return event.slice(5).trim();
+  const lines = event.split('\n').filter((line) => line.startsWith('data:'));
+  if (lines.length === 0) return null;
+  const data = lines
+    .map((line) => line.slice(5))
+    .join('\n')
+    .trim();
+  return data === '' || data === '""' ? null : data;
+}
+
+function parseObject(data: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(data, 'latin1').toString());
+    // as: any object may be read by name
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Fields)
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Some providers send an empty string, or null, while they are not finished. */
+function isReason(reason: unknown): reason is string {
+  return typeof reason === 'string' && reason !== '';
+}
+
+function bytes(value: unknown): number {
+  return typeof value === 'string' ? Buffer.byteLength(value) : 0;
+}
+
+function generated(delta: unknown): number {
+  const { content, reasoning_content, reasoning, refusal, tool_calls } = fields(delta);
+  let sum = bytes(content) + bytes(reasoning_content) + bytes(reasoning) + bytes(refusal);
+  if (Array.isArray(tool_calls))
+    for (const call of tool_calls) {
+      const { name, arguments: text } = fields(fields(call).function);
+      sum += bytes(name) + bytes(text);
+    }
+  return sum;
+}
+
+/** Usage at the top, or where Groq and Moonshot put it. */
+function usageOf(chunk: Fields, choices: readonly Fields[]): Fields | null {
+  const found = chunk.usage ?? fields(chunk.x_groq).usage ?? choices[0]?.usage;
+  return typeof found === 'object' && found !== null ? fields(found) : null;
+}

@@ -1,0 +1,192 @@
+/** Calls to providers: one connection pool an origin, timeouts, abort, back pressure. */
+import { type Dispatcher, Pool } from 'undici';
+import { chatPath } from '../dialects/openai.ts';
+import type { Target } from './choose.ts';
+
+export interface UpstreamSettings {
+  readonly connectTimeoutMs: number;
+  readonly firstByteTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Bytes of an answer that is not streamed. */
+  readonly maxAnswerBytes: number;
+}
+
+/** The provider could not be reached, broke off, or sent what is no answer. */
+export class UpstreamBroken extends Error {}
+
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Receives the body as it comes. */
+export interface Sink {
+  data(chunk: Buffer): void;
+  end(): void;
+  fail(error: Error): void;
+}
+
+const nobody: Sink = { data() {}, end() {}, fail() {} };
+
+/** One call. undici's handler and our view of it in one object, because the hot path makes one for each request. */
+export class UpstreamCall implements Dispatcher.DispatchHandler {
+  status = 0;
+  headers: Headers = {};
+  /** Resolves when status and headers are there. Rejects with UpstreamBroken. */
+  readonly started: Promise<this>;
+  #resolve: (call: this) => void = () => {};
+  #reject: (error: Error) => void = () => {};
+  #controller: Dispatcher.DispatchController | null = null;
+  #sink: Sink | null = null;
+  /** What came before there was a sink. */
+  #early: Buffer[] = [];
+  #ended: Error | true | null = null;
+  #aborted = false;
+
+  constructor() {
+    this.started = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  header(name: string): string {
+    const value = this.headers[name];
+    return typeof value === 'string' ? value : (value?.[0] ?? '');
+  }
+
+  /** The whole body. @throws UpstreamBroken when it breaks off or is longer than `limit` bytes */
+  text(limit: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      this.pipe({
+        data: (chunk) => {
+          length += chunk.length;
+          if (length <= limit) chunks.push(chunk);
+          else {
+            this.abort();
+            reject(new UpstreamBroken('the answer is too large'));
+          }
+        },
+        end: () =>
+          resolve((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''),
+        fail: reject,
+      });
+    });
+  }
+
+  pipe(sink: Sink): void {
+    this.#sink = sink;
+    for (const chunk of this.#early) sink.data(chunk);
+    this.#early = [];
+    if (this.#ended === true) sink.end();
+    else if (this.#ended) sink.fail(this.#ended);
+    else this.#controller?.resume();
+  }
+
+  pause(): void {
+    if (!this.#ended) this.#controller?.pause();
+  }
+
+  resume(): void {
+    if (!this.#ended) this.#controller?.resume();
+  }
+
+  /** Ends the call now, wherever it is; its connection is closed, because what is still under way on it is unread. */
+  abort(): void {
+    if (this.#aborted || this.#ended) return;
+    this.#aborted = true;
+    this.#sink = nobody;
+    this.#controller?.abort(new UpstreamBroken('aborted'));
+    this.#reject(new UpstreamBroken('aborted'));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(new UpstreamBroken('aborted'));
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Headers,
+  ): void {
+    if (status < 200) return;
+    this.status = status;
+    this.headers = headers;
+    // Nobody reads yet: the body waits in the socket until there is a sink.
+    if (!this.#sink) controller.pause();
+    this.#resolve(this);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#sink) this.#sink.data(chunk);
+    else this.#early.push(Buffer.from(chunk));
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    this.#sink?.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, cause: Error): void {
+    if (this.#ended) return;
+    this.#ended = new UpstreamBroken(cause.message, { cause });
+    this.#reject(this.#ended);
+    this.#sink?.fail(this.#ended);
+  }
+}
+
+export class Upstreams {
+  readonly #settings: UpstreamSettings;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(settings: UpstreamSettings) {
+    this.#settings = settings;
+  }
+
+  get maxAnswerBytes(): number {
+    return this.#settings.maxAnswerBytes;
+  }
+
+  /** Sends a chat request. The call may be aborted at once; `started` tells how it went. */
+  send(target: Target, body: string): UpstreamCall {
+    const call = new UpstreamCall();
+    // The rejection belongs to whoever awaits it; when the client has left, that is nobody.
+    call.started.catch(() => {});
+    const options: Dispatcher.DispatchOptions = {
+      path: target.basePath + chatPath,
+      method: 'POST',
+      headers: [
+        'authorization',
+        `Bearer ${target.apiKey}`,
+        'content-type',
+        'application/json',
+        'accept-encoding',
+        'identity',
+      ],
+      body,
+    };
+    this.#pool(target.origin).dispatch(options, call);
+    return call;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  #pool(origin: string): Pool {
+    const known = this.#pools.get(origin);
+    if (known) return known;
+    const { connectTimeoutMs, firstByteTimeoutMs, idleTimeoutMs } = this.#settings;
+    const pool = new Pool(origin, {
+      connections: null,
+      // One request at a time on a connection: an answer can never be taken for another's.
+      pipelining: 1,
+      connect: { timeout: connectTimeoutMs },
+      headersTimeout: firstByteTimeoutMs,
+      bodyTimeout: idleTimeoutMs,
+      allowH2: false,
+    });
+    this.#pools.set(origin, pool);
+    return pool;
+  }
+}

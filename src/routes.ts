@@ -1,0 +1,99 @@
+/** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
+import { ApiError } from './errors.ts';
+import { authenticate } from './gateway/authenticate.ts';
+import { chat, type Gateway } from './gateway/chat.ts';
+import type { Exchange } from './gateway/exchange.ts';
+import { modelBody, modelListBody } from './gateway/models.ts';
+
+export interface Api extends Gateway {
+  readonly mode: 'sandbox' | 'live';
+}
+
+interface Endpoint {
+  readonly method: 'GET' | 'POST';
+  /** A trailing `*` takes the rest of the path, slashes included. */
+  readonly path: string;
+  /** `handler`: the handler authenticates by itself, as a part of its story. */
+  readonly who: 'key' | 'handler';
+  readonly handle: (api: Api, exchange: Exchange, rest: string) => Promise<void> | void;
+}
+
+const endpoints: readonly Endpoint[] = [
+  { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
+  {
+    method: 'GET',
+    path: '/v1/models',
+    who: 'key',
+    handle: (api, exchange) => exchange.json(modelListBody(api.mode)),
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/*',
+    who: 'key',
+    handle: (api, exchange, id) => {
+      const body = modelBody(id, api.mode);
+      if (!body) throw new ApiError('model_not_found', { message: `Model not found: ${id}` });
+      exchange.json(body);
+    },
+  },
+];
+
+const exact = new Map(
+  endpoints.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint]),
+);
+const prefixes = endpoints
+  .filter(({ path }) => path.endsWith('*'))
+  .map((endpoint) => ({ endpoint, prefix: endpoint.path.slice(0, -1) }));
+
+/** @throws ApiError what the client is told, while nothing has been answered yet */
+export async function answer(api: Api, exchange: Exchange): Promise<void> {
+  const { method = 'GET', url = '/' } = exchange.request;
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
+  const endpoint = exact.get(`${method} ${path}`);
+  if (endpoint) {
+    await enter(endpoint, api, exchange, '');
+    return;
+  }
+  const match = prefixes.find(
+    ({ endpoint: { method: own }, prefix }) => own === method && path.startsWith(prefix),
+  );
+  if (match) {
+    await enter(match.endpoint, api, exchange, decoded(path.slice(match.prefix.length)));
+    return;
+  }
+  throw new ApiError('not_found', { message: notFound(method, path) });
+}
+
+async function enter(
+  endpoint: Endpoint,
+  api: Api,
+  exchange: Exchange,
+  rest: string,
+): Promise<void> {
+  if (endpoint.who === 'key') {
+    const { record } = await authenticate(api.keys, exchange.request, api.trustedProxies);
+    exchange.preferErrorFormat(record.errorFormat);
+    exchange.addHeaders(api.limits.headers(record.id));
+    const ticket = api.limits.admit(record.id, record.userId);
+    exchange.addHeaders(ticket.headers);
+    ticket.leave();
+  }
+  await endpoint.handle(api, exchange, rest);
+}
+
+/** A slash in an id arrives plain or as %2F; proxies turn one into the other. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function notFound(method: string, path: string): string {
+  const other = endpoints.find((endpoint) => endpoint.path === path);
+  return other
+    ? `Not found: ${method} ${path}. Use ${other.method} ${path}.`
+    : `Not found: ${method} ${path.slice(0, 200)}`;
+}

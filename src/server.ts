@@ -1,0 +1,228 @@
+/** Builds the parts in order, starts them, drains and stops them. The only file that knows the HTTP libraries. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { demoAllowed, demoKey } from './accounts/demo.ts';
+import type { Config } from './config.ts';
+import { type Database, openDatabase } from './db/database.ts';
+import { errorCode, StartError } from './db/start-error.ts';
+import { ApiError, errorBody } from './errors.ts';
+import { Limits } from './gateway/admit.ts';
+import { KeyDirectory } from './gateway/authenticate.ts';
+import { Routes } from './gateway/choose.ts';
+import { ClientLeft, Exchange } from './gateway/exchange.ts';
+import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
+import { createLog, type Log } from './log.ts';
+import { curlCommand } from './pages/home.ts';
+import { buildPages } from './pages/pages.ts';
+import { type Api, answer } from './routes.ts';
+import { startSandboxProvider } from './sandbox/openai.ts';
+import { isPassing, SettlementLost } from './wallet/failure.ts';
+import { Lease } from './wallet/lease.ts';
+import { Ledger } from './wallet/ledger.ts';
+import { parseUsd } from './wallet/money.ts';
+
+export interface RunningServer {
+  /** As users reach it, such as http://localhost:3000. */
+  readonly origin: string;
+  /** Lets open requests finish, then stops everything. A second call stops at once. */
+  stop(): Promise<void>;
+}
+
+const drainMs = 100;
+/** Longer than load balancers keep a connection, so that they and not we close it: a request on its way is then never lost. */
+const keepAliveMs = 75_000;
+const headersTimeoutMs = 15_000;
+const drainPollMs = 20;
+
+/**
+ * Starts the service.
+ * @param say takes lines of progress for the person who waits
+ * @throws StartError with one sentence; nothing is left running then
+ */
+export async function startServer(
+  config: Config,
+  say: (line: string) => void,
+): Promise<RunningServer> {
+  const log = createLog(config.logLevel);
+  const undo: (() => Promise<unknown>)[] = [];
+  try {
+    const server = createServer({ noDelay: true });
+    const port = await listen(server, config);
+    undo.unshift(async () => server.close());
+    const database = await openDatabase(config, 'serve', say);
+    undo.unshift(() => database.close());
+    const sandbox = config.mode === 'sandbox' ? await startSandboxProvider() : null;
+    if (sandbox) undo.unshift(() => sandbox.close());
+    const lease = new Lease(database.sql, {
+      leaseMs: config.leaseMs,
+      graceMs: config.recoveryGraceMs,
+      sole: database.embedded,
+      log: (message, error) => log('warn', message, error),
+    });
+    const api = buildApi(config, database, lease, sandbox?.baseUrl ?? null);
+    undo.unshift(() => api.upstreams.close());
+    await Promise.all([lease.start(), api.keys.start()]);
+    undo.unshift(() => lease.stop());
+    const key = await demoKey(database, config);
+    const origin = config.publicUrl || `http://localhost:${port}`;
+    const pages = buildPages({
+      config,
+      origin: () => origin,
+      demoKey: () => key,
+      ping: () => database.sql`SELECT 1`,
+      report: (error) => log('error', 'a page failed', error),
+    });
+    const stop = serve(server, api, getRequestListener(pages.fetch), log, config.drainTimeoutMs);
+    for (const line of announcement(config, origin, key)) say(line);
+    return {
+      origin,
+      stop: async () => {
+        await stop();
+        for (const step of undo) await step();
+      },
+    };
+  } catch (error) {
+    for (const step of undo) await step().catch(() => {});
+    throw error;
+  }
+}
+
+function announcement(config: Config, origin: string, key: string | null): readonly string[] {
+  const sandbox = config.mode === 'sandbox' ? '  (SANDBOX: play money, never real payments)' : '';
+  const lines = ['', `AK AI CORE is ready at ${origin}${sandbox}`, ''];
+  if (key) return [...lines, 'Try it:', '', curlCommand(`${origin}/v1`, key), ''];
+  return [...lines, 'Make an account and a key: npm run -s akai -- help', ''];
+}
+
+function buildApi(
+  config: Config,
+  database: Database,
+  lease: Lease,
+  sandboxUrl: string | null,
+): Api {
+  const one = (name: string) => database.connect({ max: 1, name: `akai ${name}` });
+  return {
+    mode: config.mode,
+    keys: new KeyDirectory(database.sql, one('keys'), demoAllowed(config)),
+    limits: new Limits({
+      keyRpm: config.rateLimitRpm,
+      accountRpm: config.accountRateLimitRpm,
+      accountConcurrency: config.accountConcurrency,
+    }),
+    routes: new Routes(config, sandboxUrl),
+    upstreams: new Upstreams(config),
+    ledger: new Ledger(one('ledger'), one('checkpoints'), lease, {
+      floor: parseUsd(config.minimumBalance),
+      holdWaitMs: config.holdWaitMs,
+    }),
+    relay: {
+      maxEventBytes: config.maxAnswerBytes,
+      stalledClientMs: config.idleTimeoutMs,
+      drainMs,
+    },
+    maxBodyBytes: config.maxBodyBytes,
+    trustedProxies: config.trustedProxies,
+  };
+}
+
+/** Takes the port before anything else is touched: a second start by mistake then changes nothing. */
+function listen(server: Server, config: Config): Promise<number> {
+  server.keepAliveTimeout = keepAliveMs;
+  server.headersTimeout = headersTimeoutMs;
+  // Large prompts over slow lines take as long as they take; the size is what is bounded.
+  server.requestTimeout = 0;
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new StartError(listenFailure(config, errorCode(cause)), { cause }));
+    });
+    server.listen(config.port, config.host, () => {
+      // as: a TCP server's address is no string
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+function listenFailure({ host, port }: Config, code: string): string {
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is taken: stop what uses it, or choose another with PORT=${port + 1} npm start.`;
+  if (code === 'EACCES')
+    return `This user may not listen on port ${port}: choose one above 1023 with PORT.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `HOST=${host} is not an address of this machine.`;
+  return `The server cannot listen on ${host}:${port} (${code}).`;
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** Answers requests until the returned function is called, which waits for those under way. */
+function serve(
+  server: Server,
+  api: Api,
+  pages: Listener,
+  log: Log,
+  drainTimeoutMs: number,
+): () => Promise<void> {
+  let open = 0;
+  let isStopping = false;
+  server.on('request', (request, response) => {
+    const url = request.url ?? '/';
+    open += 1;
+    response.once('close', () => {
+      open -= 1;
+    });
+    if (url.startsWith('/v1/') || url === '/v1') {
+      const exchange = new Exchange(request, response);
+      if (isStopping) {
+        response.setHeader('connection', 'close');
+        exchange.fail(new ApiError('shutting_down', { retryAfterMs: 1000 }));
+      } else answer(api, exchange).catch((error: unknown) => failed(exchange, error, log));
+    } else void pages(request, response);
+  });
+  server.on('clientError', refuseGarbage);
+  return async () => {
+    const isSecondCall = isStopping;
+    isStopping = true;
+    server.close();
+    server.closeIdleConnections();
+    const deadline = performance.now() + drainTimeoutMs;
+    while (!isSecondCall && open > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+      server.closeIdleConnections();
+    }
+    server.closeAllConnections();
+    // What the cut connections owe is settled by their own requests, which see their clients leave.
+    await new Promise((resolve) => setTimeout(resolve, drainMs + drainPollMs));
+  };
+}
+
+/** Every error of every request ends here. */
+function failed(exchange: Exchange, error: unknown, log: Log): void {
+  if (error instanceof ClientLeft || exchange.left) return;
+  exchange.fail(publicError(exchange, error, log));
+}
+
+function publicError(exchange: Exchange, error: unknown, log: Log): ApiError {
+  if (error instanceof ApiError) {
+    if (error.status >= 500) log('warn', `${exchange.requestId}: ${error.message}`, error);
+    return error;
+  }
+  log('error', `${exchange.requestId}: the request failed`, error);
+  if (error instanceof UpstreamBroken) return new ApiError('no_provider', { cause: error });
+  if (error instanceof SettlementLost || isPassing(error))
+    return new ApiError('database_unavailable', { cause: error, retryAfterMs: 2000 });
+  return new ApiError('internal_error', { cause: error });
+}
+
+/** What is no HTTP gets an answer in the documented form all the same. */
+function refuseGarbage(error: Error, socket: Socket): void {
+  if (!socket.writable || errorCode(error) === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const message = 'The request is not valid HTTP.';
+  const body = errorBody(new ApiError('invalid_request', { message }), 'none', 'text');
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

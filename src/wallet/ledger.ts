@@ -1,0 +1,311 @@
+/**
+ * The wallet core of a gateway process: holds, settlements and checkpoints of many requests, committed together.
+ *
+ * A promise returned here resolves only after the commit. A hold must be awaited before its request is settled and
+ * before the first byte of the answer leaves; a settlement before the last.
+ */
+
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import {
+  applyBatch,
+  type BatchAnswer,
+  type Hold,
+  refusal,
+  type Settlement,
+  type WalletState,
+} from './batch.ts';
+import { CheckpointLane } from './checkpoints.ts';
+import { isPassing, SettlementLost } from './failure.ts';
+import type { Lease } from './lease.ts';
+import { type Nano, nano } from './money.ts';
+
+export interface LedgerSettings {
+  /** A wallet with a settled balance below this gets no hold; nano-USD. */
+  readonly floor: Nano;
+  /** How long a hold waits for money that other requests hold; ms. */
+  readonly holdWaitMs: number;
+}
+
+interface Pending<T, R> {
+  readonly work: T;
+  readonly resolve: (result: R) => void;
+  readonly reject: (error: Error) => void;
+  /** `performance.now()` after which a hold is refused instead of waiting on. */
+  readonly deadline: number;
+}
+type PendingHold = Pending<Hold, Nano>;
+type PendingSettlement = Pending<Settlement, Nano>;
+
+interface KnownWallet {
+  free: number;
+  readAt: number;
+  /** Sum of holds that were asked for and not yet answered. */
+  unconfirmed: number;
+}
+
+const largestBatch = 500;
+const richness = { holds: 10, readWithinMs: 5000, committedWithinMs: 1000 } as const;
+const waitingRetryMs = 50;
+const firstBackoffMs = 20;
+const lastBackoffMs = 500;
+/** How long new holds wait for a database that is away before they are answered 503. */
+const outageMs = 5000;
+
+export class Ledger {
+  readonly lease: Lease;
+  readonly #sql: Sql;
+  readonly #settings: LedgerSettings;
+  readonly #checkpoints: CheckpointLane;
+  readonly #wallets = new Map<number, KnownWallet>();
+  #holds: PendingHold[] = [];
+  #settlements: PendingSettlement[] = [];
+  #waiting: PendingHold[] = [];
+  #busy = false;
+  #scheduled = false;
+  #waitTimer: NodeJS.Timeout | null = null;
+  #lastCommit = Number.NEGATIVE_INFINITY;
+
+  /** @param lane a connection of its own, @param checkpoints another */
+  constructor(lane: Sql, checkpoints: Sql, lease: Lease, settings: LedgerSettings) {
+    this.#sql = lane;
+    this.#checkpoints = new CheckpointLane(checkpoints);
+    this.lease = lease;
+    this.#settings = settings;
+  }
+
+  /**
+   * Sets money aside. Resolves with the amount granted, from `least` to `wanted`.
+   * @throws ApiError insufficient_credits, or database_unavailable
+   */
+  hold(hold: Omit<Hold, 'grow'>): Promise<Nano> {
+    const known = this.#wallets.get(hold.walletId);
+    if (known) known.unconfirmed += hold.wanted;
+    return this.#enqueueHold({ ...hold, grow: false }, this.#settings.holdWaitMs);
+  }
+
+  /**
+   * Adds to a hold, as much as is free up to `wanted`, at least `least`.
+   * @throws ApiError insufficient_credits; SettlementLost when the hold was recovered from this process
+   */
+  grow(hold: Omit<Hold, 'grow'>): Promise<Nano> {
+    return this.#enqueueHold({ ...hold, grow: true }, this.#settings.holdWaitMs);
+  }
+
+  /**
+   * Ends a hold for good. Resolves with the amount charged to the wallet.
+   * @throws SettlementLost when the hold was recovered from this process, or the lease ran out before the commit:
+   * then nothing more may be delivered
+   */
+  settle(settlement: Settlement): Promise<Nano> {
+    return new Promise((resolve, reject) => {
+      this.#settlements.push({
+        work: settlement,
+        resolve,
+        reject,
+        deadline: Number.POSITIVE_INFINITY,
+      });
+      this.#schedule();
+    });
+  }
+
+  /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
+  checkpoint(id: string, amount: Nano, inputTokens: number, outputTokens: number): Promise<void> {
+    return this.#checkpoints.raise({ id, amount, inputTokens, outputTokens });
+  }
+
+  /** Books a cost that no wallet pays. The same id twice is booked once. @throws what the driver throws */
+  async bookLoss(id: string, amount: Nano, note: string): Promise<void> {
+    await this.#sql`SELECT ledger_book_loss(${id}, ${amount}, ${note})`;
+  }
+
+  /** Whether a hold of this size may travel beside the upstream call instead of before it. */
+  isComfortable(walletId: number, amount: Nano): boolean {
+    const known = this.#wallets.get(walletId);
+    if (!known) return false;
+    const now = performance.now();
+    return (
+      known.free - known.unconfirmed >= richness.holds * amount &&
+      now - known.readAt < richness.readWithinMs &&
+      now - this.#lastCommit < richness.committedWithinMs
+    );
+  }
+
+  #enqueueHold(hold: Hold, waitMs: number): Promise<Nano> {
+    return new Promise((resolve, reject) => {
+      const deadline = performance.now() + waitMs;
+      this.#holds.push({ work: hold, resolve, reject, deadline });
+      this.#schedule();
+    });
+  }
+
+  /** A batch leaves when the event loop has read all that is there to read: its requests commit together. */
+  #schedule(): void {
+    if (this.#busy || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    while (this.#settlements.length > 0 || this.#holds.length > 0) {
+      const settlements = this.#settlements.splice(0, largestBatch);
+      const holds = this.#holds.splice(0, largestBatch);
+      await this.#commit(settlements, holds);
+    }
+    this.#busy = false;
+  }
+
+  /** Commits a batch, again and again while the database is away. Never throws: each request gets its own answer. */
+  async #commit(settlements: PendingSettlement[], holds: PendingHold[]): Promise<void> {
+    const began = performance.now();
+    let openHolds = holds;
+    let careful = false;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const answer = await applyBatch(
+          this.#sql,
+          this.lease.instance,
+          this.#settings.floor,
+          careful,
+          settlements.map((pending) => pending.work),
+          openHolds.map((pending) => pending.work),
+        );
+        this.#lastCommit = performance.now();
+        this.#learn(answer.wallets);
+        this.#answerSettlements(settlements, answer);
+        this.#answerHolds(openHolds, answer);
+        return;
+      } catch (error) {
+        if (!isPassing(error)) {
+          await this.#commitOneByOne(settlements, openHolds, error);
+          return;
+        }
+        careful = true;
+        const now = performance.now();
+        if (now - began > outageMs && openHolds.length > 0) {
+          // Refusing a hold that may have been committed is safe: it is released below, or recovered with this process.
+          for (const pending of openHolds) this.#abandonHold(pending, error);
+          openHolds = [];
+        }
+        if (!this.lease.isAlive()) {
+          const lost = new SettlementLost('the lease ended before the commit', { cause: error });
+          for (const pending of settlements) pending.reject(lost);
+          for (const pending of openHolds) this.#abandonHold(pending, error);
+          return;
+        }
+        if (openHolds.length === 0 && settlements.length === 0) return;
+        await new Promise((resolve) =>
+          setTimeout(resolve, Math.min(lastBackoffMs, firstBackoffMs * 2 ** attempt)),
+        );
+      }
+    }
+  }
+
+  /** A batch that the database refuses for good is taken apart, so that only the request at fault fails. */
+  async #commitOneByOne(
+    settlements: PendingSettlement[],
+    holds: PendingHold[],
+    error: unknown,
+  ): Promise<void> {
+    const [settlement] = settlements;
+    const [hold] = holds;
+    if (settlements.length + holds.length === 1) {
+      const failure = new Error('the ledger refused this entry', { cause: error });
+      settlement?.reject(failure);
+      if (hold) this.#forgetUnconfirmed(hold.work);
+      hold?.reject(failure);
+      return;
+    }
+    for (const pending of settlements) await this.#commit([pending], []);
+    for (const pending of holds) await this.#commit([], [pending]);
+  }
+
+  #learn(wallets: readonly WalletState[]): void {
+    const readAt = performance.now();
+    for (const { walletId, balance, held } of wallets) {
+      const known = this.#wallets.get(walletId);
+      if (known) {
+        known.free = balance - held;
+        known.readAt = readAt;
+      } else this.#wallets.set(walletId, { free: balance - held, readAt, unconfirmed: 0 });
+    }
+  }
+
+  #answerSettlements(settlements: readonly PendingSettlement[], answer: BatchAnswer): void {
+    settlements.forEach((pending, index) => {
+      const odd = answer.settlements.get(index + 1);
+      if (!odd) pending.resolve(pending.work.chargeable);
+      else if (odd.charged === null || odd.recovered)
+        pending.reject(new SettlementLost('the hold was recovered from this process'));
+      else pending.resolve(nano(odd.charged));
+    });
+    if (settlements.length > 0) this.#wakeWaiting();
+  }
+
+  #answerHolds(holds: readonly PendingHold[], answer: BatchAnswer): void {
+    holds.forEach((pending, index) => {
+      const granted = answer.holds.get(index + 1) ?? pending.work.wanted;
+      if (granted === refusal.heldByOthers && performance.now() < pending.deadline) {
+        this.#wait(pending);
+        return;
+      }
+      this.#forgetUnconfirmed(pending.work);
+      if (granted >= 0) pending.resolve(nano(granted));
+      else if (granted === refusal.holdIsGone)
+        pending.reject(new SettlementLost('the hold was recovered from this process'));
+      else pending.reject(new ApiError('insufficient_credits'));
+    });
+  }
+
+  #forgetUnconfirmed(hold: Hold): void {
+    const known = this.#wallets.get(hold.walletId);
+    if (known && !hold.grow) known.unconfirmed = Math.max(0, known.unconfirmed - hold.wanted);
+  }
+
+  #wait(pending: PendingHold): void {
+    this.#waiting.push(pending);
+    // Another process may give the money back, which nothing here sees.
+    this.#waitTimer ??= setTimeout(() => this.#wakeWaiting(), waitingRetryMs);
+  }
+
+  #wakeWaiting(): void {
+    if (this.#waitTimer) clearTimeout(this.#waitTimer);
+    this.#waitTimer = null;
+    if (this.#waiting.length === 0) return;
+    this.#holds = [...this.#waiting, ...this.#holds];
+    this.#waiting = [];
+    this.#schedule();
+  }
+
+  /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */
+  #abandonHold(pending: PendingHold, cause: unknown): void {
+    this.#forgetUnconfirmed(pending.work);
+    pending.reject(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
+    if (pending.work.grow) return;
+    const { id, walletId } = pending.work;
+    const release = releaseOf(id, walletId, 'the database was away');
+    this.settle(release).catch(() => {
+      // No hold was there, or recovery has it: either way nothing is left to release.
+    });
+  }
+}
+
+/** A settlement that costs nothing. */
+export function releaseOf(id: string, walletId: number, reason: string): Settlement {
+  return {
+    id,
+    walletId,
+    cost: nano(0),
+    chargeable: nano(0),
+    outcome: 'released',
+    provider: null,
+    inputTokens: 0,
+    outputTokens: 0,
+    detail: JSON.stringify({ reason }),
+  };
+}
