@@ -96,6 +96,7 @@ export class ChatRelay implements Sink {
       this.#call.resume();
     });
     exchange.whenLeft(() => this.#clientLeft());
+    this.#call.resume();
     this.#flush();
   }
 
