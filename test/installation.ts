@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -128,17 +128,22 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Ends an embedded PostgreSQL that its server left behind. */
-function endOrphanedDatabase(dataDir: string): void {
-  for (const file of globSync('{*/,}postmaster.pid', { cwd: dataDir })) {
-    const pid = Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10);
-    if (pid > 1) signal(pid, 'SIGQUIT');
-    for (let tries = 0; tries < 60 && existsSync(join(dataDir, file)); tries += 1) sleepSync(50);
-  }
+/** Where the embedded database is: in the folder, or where a link in it leads. */
+function clusterOf(dataDir: string): string | null {
+  const cluster = join(dataDir, 'postgres');
+  return existsSync(cluster) ? realpathSync(cluster) : null;
 }
 
+/** Ends an embedded PostgreSQL that its server left behind, and deletes everything. */
 function deleteData(dataDir: string): void {
-  endOrphanedDatabase(dataDir);
+  const cluster = clusterOf(dataDir);
+  if (cluster) {
+    const pidFile = join(cluster, 'postmaster.pid');
+    const pid = existsSync(pidFile) ? Number.parseInt(readFileSync(pidFile, 'utf8'), 10) : 0;
+    if (pid > 1) signal(pid, 'SIGQUIT');
+    for (let tries = 0; tries < 60 && existsSync(pidFile); tries += 1) sleepSync(50);
+    rmSync(cluster, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
