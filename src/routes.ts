@@ -74,10 +74,10 @@ async function enter(
   if (endpoint.who === 'key') {
     const { record } = await authenticate(api.keys, exchange.request, api.trustedProxies);
     exchange.preferErrorFormat(record.errorFormat);
-    exchange.addHeaders(api.limits.headers(record.id));
-    const ticket = api.limits.admit(record.id, record.userId);
-    exchange.addHeaders(ticket.headers);
-    ticket.leave();
+    const leave = api.limits.admit(record.id, record.userId, (headers) =>
+      exchange.addHeaders(headers),
+    );
+    leave();
   }
   await endpoint.handle(api, exchange, rest);
 }

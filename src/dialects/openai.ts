@@ -13,7 +13,7 @@ export interface ChatBody {
 export interface ChatTarget {
   readonly upstreamModel: string;
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
-  /** Most tokens of output that the hold pays for; null leaves the client's own limit as it is. */
+  /** Most tokens of output for one choice that the hold pays for; null where the client's own limit is all paid for. */
   readonly cap: number | null;
 }
 
@@ -26,14 +26,26 @@ export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
     ...ours,
     model: JSON.stringify(target.upstreamModel),
   };
-  if (target.cap !== null) {
+  const limit = target.cap ?? clientLimit(body.parsed);
+  if (limit !== null) {
+    // Under the one name that this provider knows.
     edits.max_tokens = null;
     edits.max_completion_tokens = null;
-    edits[target.tokenLimitField] = String(target.cap);
+    edits[target.tokenLimitField] = String(limit);
   }
   if (body.parsed.stream === true)
     edits.stream_options = JSON.stringify({ ...options(body.parsed), include_usage: true });
   return editMembers(body.text, body.parsed, edits);
+}
+
+/**
+ * The client's limit of output tokens for one choice; null when it set none. Where it sends both names, providers differ
+ * in which they obey: the lower one is the least that all keep to.
+ */
+export function clientLimit(parsed: Readonly<Record<string, unknown>>): number | null {
+  const { max_tokens, max_completion_tokens } = parsed;
+  const given = [max_completion_tokens, max_tokens].filter((limit) => typeof limit === 'number');
+  return given.length === 0 ? null : Math.min(...given);
 }
 
 function options(parsed: Readonly<Record<string, unknown>>): object {

@@ -14,16 +14,12 @@ interface Bucket {
   at: number;
 }
 
-export interface Ticket {
-  /** OpenAI's `x-ratelimit-*`, as name, value, name, value. */
-  readonly headers: readonly string[];
-  /** The request is over. Only the first call counts. */
-  readonly leave: () => void;
-}
+/** To be called when the request is over; only the first call counts. */
+export type Leave = () => void;
 
 const minute = 60_000;
 const sweepMs = 5 * minute;
-const unlimited: Ticket = { headers: [], leave: () => {} };
+const unlimited: Leave = () => {};
 
 export class Limits {
   readonly #settings: LimitSettings;
@@ -38,9 +34,10 @@ export class Limits {
 
   /**
    * Lets a request in, or not.
+   * @param announce gets OpenAI's `x-ratelimit-*` headers (name, value, name, value), also for a refusal
    * @throws ApiError rate_limit_exceeded or too_many_requests_in_flight, both with the time to wait
    */
-  admit(keyId: string, accountId: string): Ticket {
+  admit(keyId: string, accountId: string, announce: (headers: readonly string[]) => void): Leave {
     const { keyRpm, accountRpm, accountConcurrency } = this.#settings;
     if (keyRpm === 0) return unlimited;
     const now = performance.now();
@@ -48,30 +45,24 @@ export class Limits {
     const key = refill(this.#keys, keyId, keyRpm, now);
     const account = refill(this.#accounts, accountId, accountRpm, now);
     const waitMs = Math.max(waitFor(key, keyRpm), waitFor(account, accountRpm));
-    if (waitMs > 0) throw new ApiError('rate_limit_exceeded', { retryAfterMs: waitMs });
     const inFlight = this.#inFlight.get(accountId) ?? 0;
-    if (inFlight >= accountConcurrency)
-      throw new ApiError('too_many_requests_in_flight', { retryAfterMs: 1000 });
-    key.tokens -= 1;
-    account.tokens -= 1;
+    const isAdmitted = waitMs === 0 && inFlight < accountConcurrency;
+    if (isAdmitted) {
+      key.tokens -= 1;
+      account.tokens -= 1;
+    }
+    announce(headersOf(key, keyRpm));
+    if (waitMs > 0) throw new ApiError('rate_limit_exceeded', { retryAfterMs: waitMs });
+    if (!isAdmitted) throw new ApiError('too_many_requests_in_flight', { retryAfterMs: 1000 });
     this.#inFlight.set(accountId, inFlight + 1);
-    let inside = true;
-    const leave = (): void => {
-      if (!inside) return;
-      inside = false;
+    let isInside = true;
+    return () => {
+      if (!isInside) return;
+      isInside = false;
       const left = (this.#inFlight.get(accountId) ?? 1) - 1;
       if (left === 0) this.#inFlight.delete(accountId);
       else this.#inFlight.set(accountId, left);
     };
-    return { headers: headersOf(key, keyRpm), leave };
-  }
-
-  /** Headers of a refusal: where the key stands, without taking from it. */
-  headers(keyId: string): readonly string[] {
-    const { keyRpm } = this.#settings;
-    return keyRpm === 0
-      ? []
-      : headersOf(refill(this.#keys, keyId, keyRpm, performance.now()), keyRpm);
   }
 
   /** A bucket untouched for a minute is full, and a full bucket need not be remembered. */

@@ -72,7 +72,7 @@ export async function firstAnswer<T>(
       hold.whenRefused(() => call.abort());
       try {
         await call.started;
-        if (call.status !== 200) throw await refusalOf(call);
+        if (call.status !== 200) throw await refusalOf(call, target);
         return { target, answer: await read(call, target), attempts };
       } catch (error) {
         call.abort();
@@ -104,10 +104,11 @@ function wasReset(error: UpstreamBroken): boolean {
 }
 
 /** What an upstream's status means for us: its 401 and 402 are the operator's trouble, never the client's. */
-async function refusalOf(call: UpstreamCall): Promise<Refusal> {
+async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
   const { status } = call;
   const body = await call.text(errorBodyBytes).catch(() => '');
-  const message = messageOf(body);
+  // Some providers quote the key that they were given.
+  const message = messageOf(body).replaceAll(target.apiKey || '\0', '…');
   if (status === 400 || status === 422)
     return new Refusal(status, message, rejected('upstream_rejected', message), null);
   if (status === 413)

@@ -39,10 +39,10 @@ export interface Gateway {
 export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> {
   const { record } = await authenticate(gateway.keys, exchange.request, gateway.trustedProxies);
   exchange.preferErrorFormat(record.errorFormat);
-  exchange.addHeaders(gateway.limits.headers(record.id));
-  const ticket = gateway.limits.admit(record.id, record.userId);
+  const leave = gateway.limits.admit(record.id, record.userId, (headers) =>
+    exchange.addHeaders(headers),
+  );
   try {
-    exchange.addHeaders(ticket.headers);
     const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
     const route = gateway.routes.choose(request.model);
     const plan = planOf(request, route);
@@ -54,16 +54,17 @@ export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> 
       wanted: plan.wanted,
       least: plan.least,
     });
+    const call = { gateway, exchange, request, route, plan, hold };
     try {
-      const call = { gateway, exchange, request, route, plan, hold };
       if (request.stream) await streamAnswer(call);
       else await wholeAnswer(call);
     } catch (error) {
+      if (hold.refused) await bookRefused(call);
       await releaseAfter(error, hold);
-      throw hold.refused ?? error;
+      throw error;
     }
   } finally {
-    ticket.leave();
+    leave();
   }
 }
 
@@ -121,7 +122,7 @@ async function wholeAnswer(call: Call): Promise<void> {
   const { text, parsed } = answered.answer;
   const reported = readUsage(parsed.usage, answered.target.completionExcludesReasoning);
   const usage = reported ?? estimateUsage(request.inputEstimate, generatedBytes(parsed));
-  if (hold.refused) await bookRefused(call, answered.target, usage);
+  await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: finishReasonOf(parsed),
     reason: reported ? null : 'the provider reported no usage',
@@ -140,7 +141,7 @@ async function wholeAnswer(call: Call): Promise<void> {
 }
 
 async function streamAnswer(call: Call): Promise<void> {
-  const { gateway, exchange, request, route, plan } = call;
+  const { gateway, exchange, request, route, plan, hold } = call;
   let coverage: Coverage | null = null;
   let covered: Promise<void> = Promise.resolve();
   const write = requestWriter(request, null);
@@ -157,8 +158,11 @@ async function streamAnswer(call: Call): Promise<void> {
     await relay.opened;
     return relay;
   });
-  await covered;
   const relay = answered.answer;
+  await covered.catch((error: unknown) => {
+    relay.abandon();
+    throw hold.refused ?? error;
+  });
   exchange.head(streamHeaders);
   const isAlive = (): boolean => gateway.ledger.lease.isAlive();
   relay.start(exchange, coverage ?? coverageOf(call, answered.target), plan.allowedTokens, isAlive);
@@ -362,10 +366,23 @@ function explanation(
   };
 }
 
-/** The answer is there, but its money is not: the operator pays. @throws the refusal */
-async function bookRefused({ hold }: Call, target: Target, usage: Usage): Promise<never> {
-  const { cost } = priceUsage(usage, target.offer);
-  await hold.bookLoss(cost, 'answered before the hold was refused');
+/**
+ * The provider was called while the hold travelled, and then the hold was refused: the operator pays, for the answer
+ * where it is known, else for the prompt. Booked once, by whoever comes first.
+ * @throws the refusal
+ */
+async function bookRefused(
+  { request, route, hold }: Call,
+  known?: { readonly target: Target; readonly usage: Usage },
+): Promise<never> {
+  const offer = known?.target.offer ?? route.targets[0]?.offer;
+  const usage = known?.usage ?? estimateUsage(request.inputEstimate, 0);
+  if (offer) {
+    const note = known
+      ? 'answered before its hold was refused'
+      : 'sent before its hold was refused';
+    await hold.bookLoss(priceUsage(usage, offer).cost, note);
+  }
   throw hold.refused ?? new ApiError('insufficient_credits');
 }
 

@@ -1,5 +1,5 @@
 /** What the gateway needs to know of a chat request. Named parameters are checked by type and range; everything unknown goes through. */
-import type { ChatBody } from '../dialects/openai.ts';
+import { type ChatBody, clientLimit } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 
 export interface ChatRequest extends ChatBody {
@@ -135,16 +135,10 @@ export function readChatRequest(body: Buffer): ChatRequest {
     model,
     stream: stream === true,
     includeUsage: isObject(stream_options) && stream_options.include_usage === true,
-    maxTokens: lowest(parsed.max_completion_tokens, parsed.max_tokens),
+    maxTokens: clientLimit(parsed),
     choices: typeof n === 'number' ? n : 1,
     ...inputSize(messages, text, body.length),
   };
-}
-
-/** Where a client sends both limits, providers differ in which they obey: the lower one is the least that all keep to. */
-function lowest(...limits: readonly unknown[]): number | null {
-  const given = limits.filter((limit) => typeof limit === 'number');
-  return given.length === 0 ? null : Math.min(...given);
 }
 
 /** Tokens that a provider may add by itself: chat template, instructions for tools. */

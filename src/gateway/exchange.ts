@@ -25,6 +25,8 @@ export class Exchange {
     this.response = response;
     const format = request.headers['x-error-format'];
     this.#errorFormat = format === 'object' || format === 'text' ? format : null;
+    // A write that meets a closed connection says so here; what it means for us is in 'close'.
+    response.on('error', () => {});
     response.once('close', () => {
       if (response.writableFinished) return;
       this.left = true;

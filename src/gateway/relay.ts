@@ -100,6 +100,11 @@ export class ChatRelay implements Sink {
     this.#flush();
   }
 
+  /** Ends the call before delivery began. */
+  abandon(): void {
+    this.#finish('lost');
+  }
+
   data(chunk: Buffer): void {
     if (this.#isEnded) return;
     try {

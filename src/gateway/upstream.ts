@@ -94,9 +94,13 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
   abort(): void {
     if (this.#aborted || this.#ended) return;
     this.#aborted = true;
+    const aborted = new UpstreamBroken('aborted');
+    this.#ended = aborted;
+    const sink = this.#sink;
     this.#sink = nobody;
-    this.#controller?.abort(new UpstreamBroken('aborted'));
-    this.#reject(new UpstreamBroken('aborted'));
+    this.#controller?.abort(aborted);
+    this.#reject(aborted);
+    sink?.fail(aborted);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -119,10 +123,11 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#sink) this.#sink.data(chunk);
-    else this.#early.push(Buffer.from(chunk));
+    else if (!this.#aborted) this.#early.push(Buffer.from(chunk));
   }
 
   onResponseEnd(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#sink?.end();
   }

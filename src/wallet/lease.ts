@@ -12,6 +12,7 @@ export interface LeaseSettings {
 }
 
 const renewalsPerLease = 3;
+const retriesPerRenewal = 20;
 
 export class Lease {
   readonly instance: string = randomUUID();
@@ -62,11 +63,13 @@ export class Lease {
     return total;
   }
 
-  #plan(): void {
+  #plan(failed = false): void {
     if (this.#stopped) return;
+    // After a failure the database may be back any moment, and nothing is delivered until it is.
+    const wait = this.#settings.leaseMs / renewalsPerLease / (failed ? retriesPerRenewal : 1);
     this.#timer = setTimeout(() => {
       this.#beat = this.#tick();
-    }, this.#settings.leaseMs / renewalsPerLease);
+    }, wait);
   }
 
   async #tick(): Promise<void> {
@@ -75,6 +78,8 @@ export class Lease {
       await this.recover();
     } catch (error) {
       this.#settings.log('the lease could not be renewed', error);
+      this.#plan(true);
+      return;
     }
     this.#plan();
   }
