@@ -18,7 +18,7 @@ export type Step =
   /** FIN after what was written. */
   | 'END';
 
-export type Steps = Iterable<Step> | AsyncIterable<Step>;
+type Steps = Iterable<Step> | AsyncIterable<Step>;
 export type Behaviour = Steps | ((received: Received) => Steps);
 
 /** One request as it arrived, and what became of it. Times are `performance.now()` in ms. */
@@ -148,6 +148,38 @@ async function play(steps: Steps, received: Received, socket: Socket): Promise<v
   if (received.closedAt === null) received.finished = true;
 }
 
+/** Answers the requests of one connection one after the other, each with the steps that `arrive` gives. */
+async function serve(
+  socket: Socket,
+  connection: number,
+  arrive: (request: Received) => Steps,
+): Promise<void> {
+  let current: Received | null = null;
+  const left = () => {
+    if (current && !current.finished) current.closedAt ??= performance.now();
+  };
+  socket.setNoDelay(true);
+  socket.on('error', left).on('end', left).on('close', left);
+  let bytes: Buffer = Buffer.alloc(0);
+  let wake = Promise.withResolvers<void>();
+  socket.on('data', (chunk: Buffer) => {
+    bytes = Buffer.concat([bytes, chunk]);
+    wake.resolve();
+  });
+  socket.on('close', () => wake.resolve());
+  while (!socket.destroyed) {
+    const parsed = parseRequest(bytes);
+    if (!parsed) {
+      await wake.promise;
+      wake = Promise.withResolvers();
+      continue;
+    }
+    bytes = parsed.rest;
+    current = receive(parsed, socket, connection);
+    await play(arrive(current), current, socket);
+  }
+}
+
 /** Starts on a free port of 127.0.0.1; until `behave` is called it never answers. */
 export async function startHostile(initial: Behaviour = ['HANG']): Promise<Hostile> {
   const received: Received[] = [];
@@ -157,43 +189,18 @@ export async function startHostile(initial: Behaviour = ['HANG']): Promise<Hosti
   let behaviour = initial;
   let connections = 0;
 
-  /** Answers the requests of one connection one after the other. */
-  const serve = async (socket: Socket, connection: number): Promise<void> => {
-    let current: Received | null = null;
-    const left = () => {
-      if (current && !current.finished) current.closedAt ??= performance.now();
-    };
-    socket.setNoDelay(true);
-    socket.on('error', left).on('end', left).on('close', left);
-    let bytes: Buffer = Buffer.alloc(0);
-    let wake = Promise.withResolvers<void>();
-    socket.on('data', (chunk: Buffer) => {
-      bytes = Buffer.concat([bytes, chunk]);
-      wake.resolve();
-    });
-    socket.on('close', () => wake.resolve());
-    while (!socket.destroyed) {
-      const parsed = parseRequest(bytes);
-      if (!parsed) {
-        await wake.promise;
-        wake = Promise.withResolvers();
-        continue;
-      }
-      bytes = parsed.rest;
-      current = receive(parsed, socket, connection);
-      received.push(current);
-      for (const check of waiting) check();
-      const next = queued.shift() ?? behaviour;
-      await play(typeof next === 'function' ? next(current) : next, current, socket);
-    }
+  const arrive = (request: Received): Steps => {
+    received.push(request);
+    for (const check of waiting) check();
+    const next = queued.shift() ?? behaviour;
+    return typeof next === 'function' ? next(request) : next;
   };
-
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     connections += 1;
     // A behaviour that throws is a fault of the test: let it be seen as an unhandled rejection.
-    void serve(socket, connections);
+    void serve(socket, connections, arrive);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

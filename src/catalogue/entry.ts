@@ -19,7 +19,7 @@ export interface PriceEntry {
 }
 
 /** Prices of a whole request whose prompt has more than `aboveInputTokens` tokens. */
-export interface TierEntry extends PriceEntry {
+interface TierEntry extends PriceEntry {
   readonly aboveInputTokens: number;
 }
 

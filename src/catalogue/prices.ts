@@ -17,7 +17,7 @@ export interface UnitPrices {
 }
 
 /** Above `aboveInputTokens` tokens of prompt the whole request costs `prices`. */
-export interface Tier {
+interface Tier {
   readonly aboveInputTokens: number;
   readonly prices: UnitPrices;
 }

@@ -11,7 +11,7 @@ after(() => sandbox.close());
 const hello = [{ role: 'user' as const, content: 'Hello from AK AI CORE' }];
 const mini = { model: 'gpt-4o-mini', messages: hello };
 
-async function raw(body: string): Promise<{ status: number; text: string; headers: Headers }> {
+async function raw(body: string): Promise<{ status: number; text: string }> {
   const answer = await fetch(`${sandbox.baseUrl}/chat/completions`, { method: 'POST', body });
   return { status: answer.status, text: await answer.text() };
 }
