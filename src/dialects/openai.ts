@@ -111,7 +111,8 @@ function unknownNumbers(value: unknown, path: string, found: string[]): void {
  */
 export function readUsage(value: unknown, completionExcludesReasoning: boolean): Usage | null {
   const usage = fields(value);
-  if (usage.prompt_tokens === undefined || usage.completion_tokens === undefined) return null;
+  if (typeof usage.prompt_tokens !== 'number' || typeof usage.completion_tokens !== 'number')
+    return null;
   const promptDetails = fields(usage.prompt_tokens_details);
   const completionDetails = fields(usage.completion_tokens_details);
   const prompt = count(usage.prompt_tokens);

@@ -1,0 +1,404 @@
+/** What providers do wrong, and what it costs: for each way of failing, what the client is told and what the books say. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Books, openBooks } from './books.ts';
+import { type Behaviour, type Hostile, startHostile } from './hostile.ts';
+import {
+  behaviours,
+  completion,
+  failure,
+  good,
+  json,
+  stream,
+  whole,
+  wrongUsages,
+} from './hostile_behaviours.ts';
+import { type Installation, startInstallation } from './installation.ts';
+
+const model = 'openai/gpt-4o-mini';
+/** Offered by DeepInfra and Groq; the cheaper is asked first. */
+const twoOffers = 'meta-llama/llama-3.3-70b-instruct';
+const promptPrice = 0.15;
+const completionPrice = 0.6;
+/** nano-USD of the usage that hostile answers report: 24 and 10 tokens at USD 0.15 and 0.60 a million. */
+const usualCost = 24 * promptPrice * 1000 + 10 * completionPrice * 1000;
+const secret = 'sk-upstream-secret-canary';
+
+let openai: Hostile;
+let groq: Hostile;
+let deepinfra: Hostile;
+let installation: Installation;
+let books: Books;
+
+before(async () => {
+  [openai, groq, deepinfra] = await Promise.all([startHostile(), startHostile(), startHostile()]);
+  installation = await startInstallation({
+    env: {
+      OPENAI_API_KEY: secret,
+      OPENAI_BASE_URL: openai.baseUrl,
+      GROQ_API_KEY: secret,
+      GROQ_BASE_URL: groq.baseUrl,
+      DEEPINFRA_API_KEY: secret,
+      DEEPINFRA_BASE_URL: deepinfra.baseUrl,
+      FIRST_BYTE_TIMEOUT_MS: '400',
+      IDLE_TIMEOUT_MS: '400',
+      CONNECT_TIMEOUT_MS: '400',
+      MAX_ANSWER_BYTES: '2000000',
+      RATE_LIMIT_RPM: '0',
+    },
+  });
+  books = await openBooks(installation);
+});
+
+after(async () => {
+  const report = await installation.akai('audit');
+  assert.equal(report.ok, true, JSON.stringify(report));
+  await books.settled();
+  assert.ok(!installation.output().includes(secret), 'the log holds a provider key');
+  await books[Symbol.asyncDispose]();
+  await installation.remove();
+  await Promise.all([openai.close(), groq.close(), deepinfra.close()]);
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly requestId: string;
+}
+
+async function ask(body: object = {}, headers: Record<string, string> = {}): Promise<Answer> {
+  const response = await fetch(`${installation.baseUrl}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${installation.key}`, ...headers },
+    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }], ...body }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const text = await response.text().catch(() => 'CUT');
+  assert.ok(!text.includes(secret), 'an answer holds a provider key');
+  const requestId = response.headers.get('x-request-id') ?? '';
+  return { status: response.status, headers: response.headers, text, requestId };
+}
+
+interface Streamed {
+  readonly text: string;
+  readonly done: boolean;
+  readonly finish: string | null;
+  readonly error: unknown;
+}
+
+function readStream(text: string): Streamed {
+  const events = text.split('\n\n').filter(Boolean);
+  const chunks = events
+    .filter((event) => event.startsWith('data: {'))
+    .map((event) => JSON.parse(event.slice(6)));
+  return {
+    text: chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join(''),
+    done: events.at(-1) === 'data: [DONE]',
+    finish: chunks.map((chunk) => chunk.choices[0]?.finish_reason).findLast(Boolean) ?? null,
+    error: chunks.map((chunk) => chunk.error).find(Boolean) ?? null,
+  };
+}
+
+describe('an answer in one piece', () => {
+  const failing: readonly (keyof typeof behaviours)[] = [
+    'hangBeforeHeaders',
+    'hangMidJson',
+    'resetBeforeHeaders',
+    'resetMidJson',
+    'endBeforeHeaders',
+    'malformedJson',
+    'html200',
+    'empty200',
+    'errorIn200',
+    'contentLengthTooLong',
+    'contentLengthTooShort',
+    'gzipJson',
+    'endlessJson',
+    'redirect',
+    'switching',
+    'notHttp',
+  ];
+  for (const name of failing)
+    test(`${name}: 503 and free`, async () => {
+      openai.behave(behaviours[name]);
+      const { status, text, requestId } = await ask();
+      assert.equal(status, 503, text);
+      assert.equal(JSON.parse(text).error, 'No active providers available to route the request.');
+      const receipt = await books.receipt(requestId);
+      assert.deepEqual([receipt.outcome, receipt.charged, receipt.cost], ['released', 0, 0]);
+    });
+
+  for (const name of [
+    'informational',
+    'closesAfterAnswer',
+    'poisonedAtOnce',
+    'poisonedLater',
+  ] as const)
+    test(`${name}: answered and charged`, async () => {
+      openai.behave(behaviours[name]);
+      const { status, text, requestId } = await ask();
+      assert.equal(status, 200, text);
+      assert.ok(!text.includes('POISON'));
+      assert.equal((await books.receipt(requestId)).charged, usualCost);
+    });
+
+  test('an answer that nobody asked for never reaches the next request', async () => {
+    for (const name of ['poisonedAtOnce', 'poisonedLater', 'contentLengthTooShort'] as const) {
+      openai.behave(behaviours[name]);
+      await Promise.all([ask(), ask(), ask()]);
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      openai.behave(json({ text: 'mine' }));
+      const answers = await Promise.all([ask(), ask(), ask(), ask()]);
+      for (const { text } of answers)
+        assert.equal(JSON.parse(text).choices[0].message.content, 'mine', text);
+    }
+  });
+
+  test('no usage: an estimate that is marked', async () => {
+    openai.behave(behaviours.noUsageJson);
+    const { text, requestId, headers } = await ask();
+    const { usage } = JSON.parse(text);
+    assert.equal(usage.estimated, true);
+    const receipt = await books.receipt(requestId);
+    assert.equal(receipt.outcome, 'estimated');
+    assert.equal(usage.completion_tokens, Math.ceil('The capital is Dhaka.'.length / 4));
+    assert.ok(receipt.charged > 0 && receipt.charged <= receipt.held);
+    assert.equal(Number(headers.get('x-cost-usd')), receipt.charged / 1e9);
+  });
+
+  for (const [name, value] of Object.entries(wrongUsages))
+    test(`usage ${name}: charged no more than held, never less than nothing`, async () => {
+      for (const streamed of [false, true]) {
+        openai.behave(streamed ? stream({ usageValue: value }) : json({ usage: value }));
+        const { status, text, requestId } = await ask({ stream: streamed, max_tokens: 100 });
+        assert.equal(status, 200, text);
+        const receipt = await books.receipt(requestId);
+        assert.ok(receipt.charged >= 0 && receipt.charged <= receipt.held, JSON.stringify(receipt));
+        assert.ok(receipt.charged > 0, 'an answer is not free because its usage is nonsense');
+        if (name === 'unknownFields')
+          assert.deepEqual(receipt.detail.flags, [
+            'video_tokens',
+            'prompt_tokens_details.smell_tokens',
+          ]);
+      }
+    });
+
+  test('a provider that counts more than it was allowed is paid by the operator', async () => {
+    openai.behave(json({ usage: { prompt_tokens: 24, completion_tokens: 1_000_000 } }));
+    const { requestId } = await ask({ max_tokens: 10 });
+    const receipt = await books.receipt(requestId);
+    assert.equal(receipt.cost, 24 * 150 + 1_000_000 * 600);
+    assert.ok(receipt.charged <= receipt.held);
+    const [loss] = await books.sql<{ amount: number }[]>`
+      SELECT amount FROM transfers WHERE kind = 'loss' AND id = ${requestId.slice(4)}`;
+    assert.equal(loss?.amount, receipt.cost - receipt.charged);
+  });
+});
+
+describe('a refusal', () => {
+  const cases: readonly [behaviour: Behaviour, status: number, code: string][] = [
+    [failure(400, { message: 'max_tokens is not supported' }), 400, 'upstream_rejected'],
+    [failure(422, { form: 'detail' }), 400, 'upstream_rejected'],
+    [failure(400, { form: 'html' }), 400, 'upstream_rejected'],
+    [failure(413), 413, 'request_too_large'],
+    [failure(429, { retryAfter: '7' }), 429, 'provider_rate_limited'],
+    [failure(429), 429, 'provider_rate_limited'],
+    [failure(429, { code: 'insufficient_quota' }), 503, 'no_provider'],
+    ...[401, 402, 403, 404, 408, 409, 500, 502, 503, 504, 529].map(
+      (status): [Behaviour, number, string] => [failure(status), 503, 'no_provider'],
+    ),
+    [failure(500, { form: 'empty' }), 503, 'no_provider'],
+  ];
+  for (const [behaviour, status, code] of cases)
+    test(`becomes ${status} ${code}`, async () => {
+      openai.behave(behaviour);
+      for (const streamed of [false, true]) {
+        const answer = await ask({ stream: streamed });
+        assert.equal(answer.status, status, answer.text);
+        assert.equal(JSON.parse(answer.text).code, code);
+        assert.equal((await books.receipt(answer.requestId)).charged, 0);
+      }
+    });
+
+  test('passes on a reason, and how long to wait, but never a key', async () => {
+    openai.behave(failure(400, { message: `Bad. You sent ${secret}.` }));
+    assert.match(JSON.parse((await ask()).text).error, /^Bad\. You sent ….$/);
+    openai.behave(failure(429, { retryAfter: '7' }));
+    assert.equal((await ask()).headers.get('retry-after'), '7');
+  });
+
+  test('401 of a provider is never the client’s', async () => {
+    openai.behave(failure(401, { message: `Incorrect API key provided: ${secret}` }));
+    const { status, text } = await ask();
+    assert.equal(status, 503);
+    assert.ok(!text.includes('Incorrect'));
+  });
+});
+
+describe('a second offer', () => {
+  const failing: readonly Behaviour[] = [
+    failure(401),
+    failure(429),
+    failure(500),
+    behaviours.resetBeforeHeaders,
+    behaviours.hangBeforeHeaders,
+    behaviours.html200,
+    behaviours.errorFirstInStream,
+    behaviours.emptyStream,
+    behaviours.onlyDone,
+    behaviours.hangAfterHeaders,
+  ];
+  test('answers where the first fails before its first byte, and only it is charged', async () => {
+    groq.behave(good());
+    for (const behaviour of failing) {
+      deepinfra.behave(behaviour);
+      for (const streamed of [false, true]) {
+        const { status, text, requestId } = await ask({ model: twoOffers, stream: streamed });
+        assert.equal(status, 200, text);
+        const receipt = await books.receipt(requestId);
+        assert.equal(receipt.provider, 'groq');
+        assert.equal(receipt.outcome, 'settled');
+        assert.ok(Array.isArray(receipt.detail.failedAttempts));
+      }
+    }
+  });
+
+  test('is not asked where the request itself is at fault', async () => {
+    deepinfra.behave(failure(400));
+    groq.forget();
+    assert.equal((await ask({ model: twoOffers })).status, 400);
+    assert.equal(groq.received.length, 0);
+  });
+
+  test('is never asked after the first byte', async () => {
+    deepinfra.behave(behaviours.resetMidStream);
+    groq.forget();
+    const { text } = await ask({ model: twoOffers, stream: true });
+    assert.ok(readStream(text).error);
+    assert.equal(groq.received.length, 0);
+  });
+});
+
+describe('a stream', () => {
+  const failingBeforeFirst = [
+    'hangAfterHeaders',
+    'resetAfterHeaders',
+    'html200',
+    'emptyStream',
+    'onlyDone',
+    'errorFirstInStream',
+    'endlessEvent',
+    'hugeEvent',
+    'gzipJson',
+  ] as const;
+  for (const name of failingBeforeFirst)
+    test(`${name}: 503 and free, or a clean error`, async () => {
+      openai.behave(behaviours[name]);
+      const { status, text, requestId } = await ask({ stream: true });
+      if (status === 200) assert.ok(readStream(text).error, text);
+      else assert.equal(status, 503, text);
+      assert.equal((await books.receipt(requestId)).charged, 0);
+    });
+
+  const breaking = [
+    'hangMidStream',
+    'resetMidStream',
+    'endMidStream',
+    'halfAChunkThenEnd',
+    'halfAChunkThenCut',
+    'noFinish',
+    'malformedEvent',
+    'errorMidStream',
+  ] as const;
+  for (const name of breaking)
+    test(`${name}: an error chunk, no [DONE], free`, async () => {
+      openai.behave(behaviours[name]);
+      const { status, text, requestId } = await ask({ stream: true });
+      assert.equal(status, 200);
+      const read = readStream(text);
+      assert.equal(read.finish, 'error', text);
+      assert.equal(read.done, false);
+      const receipt = await books.receipt(requestId);
+      assert.deepEqual([receipt.outcome, receipt.charged], ['released', 0]);
+    });
+
+  const complete = [
+    'noDone',
+    'usageOnFinish',
+    'usageOnEvery',
+    'splitEverywhere',
+    'splitOddly',
+    'crlf',
+    'comments',
+    'manyEventsAWrite',
+  ] as const;
+  for (const name of complete)
+    test(`${name}: whole, charged as reported`, async () => {
+      openai.behave(behaviours[name]);
+      for (const include_usage of [false, true]) {
+        const { text, requestId } = await ask({ stream: true, stream_options: { include_usage } });
+        const read = readStream(text);
+        assert.equal(read.finish, 'stop', text);
+        assert.equal(read.done, true);
+        const expected = name.startsWith('split') ? 'বাংলাদেশের রাজধানী ঢাকা। 🇧🇩' : /^(word )+$/;
+        if (typeof expected === 'string') assert.equal(read.text, expected);
+        else assert.match(read.text, expected);
+        const receipt = await books.receipt(requestId);
+        assert.deepEqual([receipt.outcome, receipt.charged], ['settled', usualCost]);
+        const usages = [...text.matchAll(/"usage":/g)].length;
+        assert.equal(usages, include_usage ? 1 : 0, 'usage stands in the last chunk, if anywhere');
+        if (include_usage) {
+          const last = JSON.parse(text.split('\n\n').at(-3)?.slice(6) ?? '');
+          assert.deepEqual(last.choices, []);
+          assert.equal(last.usage.cost, usualCost / 1e9);
+        }
+      }
+    });
+
+  test('without usage: an estimate of what was delivered', async () => {
+    openai.behave(behaviours.noUsage);
+    const { text, requestId } = await ask({
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    assert.ok(readStream(text).done);
+    const receipt = await books.receipt(requestId);
+    assert.equal(receipt.outcome, 'estimated');
+    assert.equal(receipt.output_tokens, Math.ceil(('word '.length * 5) / 4));
+    assert.match(text, /"estimated":true/);
+  });
+
+  test('the upstream is always asked for usage, and gets what the client sent besides', async () => {
+    openai.behave(good());
+    openai.forget();
+    await ask({
+      stream: true,
+      foo: [1.5, { bar: 'ঢাকা' }],
+      max_cost: 1,
+      stream_options: { include_obfuscation: false },
+    });
+    const { body, headers } = await openai.request();
+    assert.deepEqual(body, {
+      model: 'gpt-4o-mini',
+      messages: [{ role: 'user', content: 'Hello' }],
+      stream: true,
+      foo: [1.5, { bar: 'ঢাকা' }],
+      stream_options: { include_obfuscation: false, include_usage: true },
+    });
+    assert.equal(headers.authorization, `Bearer ${secret}`);
+  });
+});
+
+test('what the gateway answers with is its own: id, model, headers', async () => {
+  openai.behave([
+    whole(completion('x', { provider_secret: 1 }), {
+      headers: { 'x-upstream': 'secret', 'set-cookie': 'a=b', server: 'upstream' },
+    }),
+  ]);
+  const { text, headers, requestId } = await ask();
+  const body = JSON.parse(text);
+  assert.equal(body.id, `chatcmpl-${requestId.slice(4)}`);
+  assert.equal(body.model, model);
+  for (const name of ['x-upstream', 'set-cookie', 'server']) assert.equal(headers.get(name), null);
+});
