@@ -220,5 +220,7 @@ export const failures: readonly Failure[] = [
     code: 'internal_error',
     says: 'Unexpected server failure',
     exception: 'InternalServerError',
+    // A model of another provider, for which the sandbox stands in.
+    request: { model: 'anthropic/claude-haiku-5.5' },
   },
 ];
