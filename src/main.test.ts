@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
+import { globSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -85,8 +86,9 @@ test('a slip in the command is one sentence and exit code 2', async () => {
       /^--expires takes/,
     ],
   ];
-  for (const [args, expected] of cases) {
-    const { code, stdout, stderr } = await akai(...args);
+  const results = await Promise.all(cases.map(([args]) => akai(...args)));
+  for (const [index, { code, stdout, stderr }] of results.entries()) {
+    const [args = [], expected = /^$/] = cases[index] ?? [];
     assert.match(stderr, expected);
     assert.equal(code, 2, args.join(' '));
     assert.equal(stdout, '');
@@ -320,3 +322,57 @@ test('.env is read from the folder where the command is given', async () => {
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+test('a second Ctrl-C cuts what is open, and still leaves nothing running', async () => {
+  // An upstream that takes requests and never answers them.
+  const upstream = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  const address = upstream.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const busy = await startInstallation({
+    env: { OPENAI_API_KEY: 'none', OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1` },
+  });
+  try {
+    const reached = once(upstream, 'connection');
+    const answer = fetch(`${busy.baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${busy.key}`, 'content-type': 'application/json' },
+      body: '{"model":"openai/gpt-4o-mini","messages":[{"role":"user","content":"Wait"}]}',
+    }).then(
+      ({ status }) => status,
+      () => null,
+    );
+    await reached;
+    process.kill(busy.pid, 'SIGINT');
+    await waitUntil(() => busy.output().includes('Stopping: open requests may finish'));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.ok(isAlive(busy.pid), 'the first Ctrl-C waits for the open request');
+    const began = performance.now();
+    process.kill(busy.pid, 'SIGINT');
+    await waitUntil(() => !isAlive(busy.pid));
+    assert.ok(performance.now() - began < 5000);
+    assert.equal(await busy.stop(), 130);
+    assert.equal(await answer, null);
+    const left = globSync('{akai.pid,{*/,}postmaster.pid}', { cwd: busy.dataDir });
+    assert.deepEqual(left, []);
+    assert.doesNotMatch(busy.output(), /\n\s+at /);
+  } finally {
+    upstream.close();
+    await busy.remove();
+  }
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function waitUntil(isTrue: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 1000 && !isTrue(); tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(isTrue());
+}

@@ -8,6 +8,8 @@ import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError } from './errors.ts';
 
 const usageExit = 2;
+/** As shells write the end by Ctrl-C. */
+const hurriedExit = 130;
 
 const commands: Readonly<Record<string, Command>> = {
   ...databaseCommands,
@@ -89,29 +91,33 @@ function parse(name: string, command: Command, args: string[]) {
     if (stray !== undefined) throw new Error(`"${stray}" has no place here`);
     return given;
   } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/\.$/, '') : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = message.replace(/\s+/g, ' ').replace(/\.$/, '');
     throw new UsageError(`${reason}. It is: akai ${name} ${command.usage}`.trimEnd());
   }
 }
 
-/** Serves until it is told to stop. */
+/** Serves until it is told to stop: once, and open requests may finish; twice, and they may not; three times, and nothing may. */
 async function serve(config: Config): Promise<number> {
   const { startServer } = await import('./server.ts');
-  const { promise: told, resolve: tell } = Promise.withResolvers<void>();
-  let stopping = false;
+  const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  let signals = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
-      // Some drains take long; whoever asks twice does not want to wait.
-      if (stopping) process.exit(130);
-      stopping = true;
-      tell();
+      const next = asked[signals];
+      signals += 1;
+      if (!next) process.exit(hurriedExit);
+      next.resolve();
     });
   const server = await startServer(config, print);
-  await told;
+  await asked[0].promise;
   print('Stopping: open requests may finish; press Ctrl-C again to stop at once.');
-  await server.stop();
+  const stopped = server.stop();
+  const hurried = asked[1].promise.then(() => server.stop());
+  await Promise.race([stopped, hurried]);
+  await stopped;
   print('Stopped.');
-  return 0;
+  return signals > 1 ? hurriedExit : 0;
 }
 
 /** One sentence for what was to be expected; the whole story for what was not. */

@@ -75,11 +75,17 @@ export async function startServer(
     });
     const stop = serve(server, api, getRequestListener(pages.fetch), log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);
+    let ended: Promise<void> | undefined;
+    const end = async () => {
+      for (const step of undo) await step();
+    };
     return {
       origin,
       stop: async () => {
         await stop();
-        for (const step of undo) await step();
+        // A second call only hurries the first; the parts are taken down once.
+        ended ??= end();
+        await ended;
       },
     };
   } catch (error) {

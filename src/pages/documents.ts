@@ -15,13 +15,15 @@ const folder = new URL('../../docs/', import.meta.url);
 const publishedBase = 'https://akaicore.space/v1';
 /** The order for a reader who begins at the beginning; pages that are not named here follow by title. */
 const order = [
-  'index',
   'quickstart',
   'authentication',
   'chat-completions',
   'models',
   'wallet',
   'errors',
+  'self-hosting',
+  'command-line',
+  'settings',
 ];
 
 /**
