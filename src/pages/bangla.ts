@@ -24,7 +24,7 @@ export const bangla: Texts = {
   copied: 'কপি হয়েছে',
   command: 'কমান্ড',
   baseUrl: 'বেস ইউআরএল',
-  baseUrlText: 'OpenAI লাইব্রেরি দিয়ে লেখা প্রোগ্রামে কী ছাড়া শুধু এটিই বদলাতে হয়।',
+  baseUrlText: 'OpenAI লাইব্রেরি দিয়ে লেখা প্রোগ্রামে API কী ছাড়া শুধু এটিই বদলাতে হয়।',
   models: '{count}টি মডেল',
   modelsText: 'মডেলগুলোর আইডি, দাম ও ক্ষমতার তালিকা আছে {path} ঠিকানায়।',
   charge: 'টোকেন ধরে খরচ',

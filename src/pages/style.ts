@@ -60,7 +60,7 @@ pre code { font-size: inherit; overflow-wrap: inherit; }
 .facts p.value { color: var(--green); font-weight: 600; }
 .links { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 0 1.5rem; border-top: 1px solid var(--line); }
 .links a { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line); text-decoration: none; }
-.documentation { display: grid; gap: 2rem; padding-top: 1.5rem; }
+.documentation { display: grid; grid-template-columns: minmax(0, 1fr); gap: 2rem; padding-top: 1.5rem; }
 .documentation nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .97rem; }
 .documentation nav a { text-decoration: none; display: block; padding: .15rem 0; }
 .documentation nav a[aria-current] { color: inherit; font-weight: 700; }
@@ -75,6 +75,7 @@ article :not(pre) > code { background: color-mix(in srgb, var(--ink) 8%, transpa
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); }
 td code { overflow-wrap: normal; }
+td:last-child { min-width: 14rem; }
 blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--soft); }
 .aside { color: var(--soft); font-size: .95rem; }
 @media (min-width: 56rem) {
