@@ -11,14 +11,15 @@ export type Check = (project: Project) => string[];
 /** Imports run downwards only: a folder may import from the rows below its own. */
 const layers: readonly string[][] = [
   ['main'],
-  ['commands', 'doctor', 'server'],
+  ['commands', 'doctor', 'server', 'config-example'],
+  ['settings-page'],
   ['routes'],
   ['gateway', 'pages', 'api'],
   ['accounts', 'payments', 'conversations', 'sandbox'],
   ['wallet', 'dialects'],
   ['catalogue'],
   ['db'],
-  ['config', 'errors'],
+  ['config', 'errors', 'log'],
 ];
 /** The parts of the command line know each other. */
 const together = [['commands', 'doctor']];
