@@ -15,12 +15,12 @@ import { creditWallet, openWallet, walletStatement } from './wallet/wallets.ts';
 export class UsageError extends Error {}
 
 /** Values of the options as `parseArgs` gives them, and what followed without a name. */
-export interface Arguments {
+interface Arguments {
   readonly values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
   readonly positionals: readonly string[];
 }
 
-export interface Outcome {
+interface Outcome {
   /** Printed with --json. */
   readonly json: unknown;
   /** Printed without it. */

@@ -12,7 +12,7 @@ export interface Account {
 }
 
 /** One spelling for each address: without outer spaces, lower case, composed characters. */
-export function normaliseEmail(email: string): string {
+function normaliseEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();
 }
 

@@ -50,8 +50,6 @@ const tables = {
   },
 } as const;
 
-export type Auth = Awaited<ReturnType<typeof createAuth>>;
-
 /** Builds the library's instance. It borrows connections from the pool of `sql` and never closes it. */
 export async function createAuth(sql: Sql, config: Config) {
   const secret = await installationSecret(config);

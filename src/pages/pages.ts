@@ -123,7 +123,7 @@ async function send(
 }
 
 function sendError(error: ApiError): Response {
-  const id = randomUUID();
+  const id = `req_${randomUUID().replaceAll('-', '')}`;
   return new Response(errorBody(error, id, 'text'), {
     status: error.status,
     headers: { ...errorHeaders(error), 'x-request-id': id },
