@@ -23,6 +23,7 @@ export class Lease {
   #timer: NodeJS.Timeout | null = null;
   #beat: Promise<void> = Promise.resolve();
   #stopped = false;
+  #onBeat: () => Promise<void> = async () => {};
 
   constructor(sql: Sql, settings: LeaseSettings) {
     this.#sql = sql;
@@ -31,6 +32,11 @@ export class Lease {
 
   isAlive(): boolean {
     return performance.now() < this.#aliveUntil;
+  }
+
+  /** What is done besides, each time the lease has been renewed. */
+  eachBeat(action: () => Promise<void>): void {
+    this.#onBeat = action;
   }
 
   /** Takes the lease, recovers what dead processes left, and goes on doing both. @throws what the driver throws */
@@ -76,6 +82,7 @@ export class Lease {
     try {
       await this.#renew();
       await this.recover();
+      await this.#onBeat();
     } catch (error) {
       this.#settings.log('the lease could not be renewed', error);
       this.#plan(true);

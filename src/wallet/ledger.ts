@@ -51,6 +51,8 @@ const firstBackoffMs = 20;
 const lastBackoffMs = 500;
 /** How long new holds wait for a database that is away before they are answered 503. */
 const outageMs = 5000;
+/** A hold that no request knows of after this long is nobody's. */
+const strangerAgeMs = 30_000;
 
 export class Ledger {
   readonly lease: Lease;
@@ -58,6 +60,8 @@ export class Ledger {
   readonly #settings: LedgerSettings;
   readonly #checkpoints: CheckpointLane;
   readonly #wallets = new Map<number, KnownWallet>();
+  /** Ids of requests that may have a hold. */
+  readonly #open = new Set<string>();
   #holds: PendingHold[] = [];
   #settlements: PendingSettlement[] = [];
   #waiting: PendingHold[] = [];
@@ -72,6 +76,7 @@ export class Ledger {
     this.#checkpoints = new CheckpointLane(checkpoints);
     this.lease = lease;
     this.#settings = settings;
+    lease.eachBeat(() => this.#releaseStrangers());
   }
 
   /**
@@ -81,6 +86,7 @@ export class Ledger {
   hold(hold: Omit<Hold, 'grow'>): Promise<Nano> {
     const known = this.#wallets.get(hold.walletId);
     if (known) known.unconfirmed += hold.wanted;
+    this.#open.add(hold.id);
     return this.#enqueueHold({ ...hold, grow: false }, this.#settings.holdWaitMs);
   }
 
@@ -98,7 +104,7 @@ export class Ledger {
    * then nothing more may be delivered
    */
   settle(settlement: Settlement): Promise<Nano> {
-    return new Promise((resolve, reject) => {
+    const settled = new Promise<Nano>((resolve, reject) => {
       this.#settlements.push({
         work: settlement,
         resolve,
@@ -107,6 +113,7 @@ export class Ledger {
       });
       this.#schedule();
     });
+    return settled.finally(() => this.#open.delete(settlement.id));
   }
 
   /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
@@ -255,6 +262,7 @@ export class Ledger {
         return;
       }
       this.#forgetUnconfirmed(pending.work);
+      if (granted < 0 && !pending.work.grow) this.#open.delete(pending.work.id);
       if (granted >= 0) pending.resolve(nano(granted));
       else if (granted === refusal.holdIsGone)
         pending.reject(new SettlementLost('the hold was recovered from this process'));
@@ -265,6 +273,22 @@ export class Ledger {
   #forgetUnconfirmed(hold: Hold): void {
     const known = this.#wallets.get(hold.walletId);
     if (known && !hold.grow) known.unconfirmed = Math.max(0, known.unconfirmed - hold.wanted);
+  }
+
+  /**
+   * Releases holds of this process that no request knows of: a hold that was given up while the database was away may
+   * still have been committed, even after its release had found nothing.
+   */
+  async #releaseStrangers(): Promise<void> {
+    const rows = await this.#sql<{ id: string; wallet: number }[]>`
+      SELECT id, wallet FROM holds WHERE instance = ${this.lease.instance}
+        AND created_at < now() - ${`${strangerAgeMs} milliseconds`}::interval`;
+    const strangers = rows.filter(({ id }) => !this.#open.has(id));
+    await Promise.all(
+      strangers.map(({ id, wallet }) =>
+        this.settle(releaseOf(id, wallet, 'the database was away')).catch(() => {}),
+      ),
+    );
   }
 
   #wait(pending: PendingHold): void {
