@@ -1,7 +1,8 @@
 /** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
 import { ApiError } from './errors.ts';
 import { authenticate } from './gateway/authenticate.ts';
-import { chat, type Gateway } from './gateway/chat.ts';
+import type { Gateway } from './gateway/call.ts';
+import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
 import { modelBody, modelListBody } from './gateway/models.ts';
 

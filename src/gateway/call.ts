@@ -1,0 +1,142 @@
+/** What one chat call carries on its way from the hold to the settlement, and how its settlement is written. */
+import { type ChatTarget, writeChatRequest } from '../dialects/openai.ts';
+import { promptTokens, type Usage } from '../dialects/usage.ts';
+import { ApiError } from '../errors.ts';
+import type { Ledger } from '../wallet/ledger.ts';
+import { costOf, type Nano, nano } from '../wallet/money.ts';
+import type { Limits } from './admit.ts';
+import type { Attempt } from './attempts.ts';
+import type { KeyDirectory } from './authenticate.ts';
+import type { ChatRequest } from './chat_request.ts';
+import type { Route, Routes, Target } from './choose.ts';
+import type { Exchange } from './exchange.ts';
+import { type AppliedPrices, type Bound, estimateUsage, priceUsage } from './meter.ts';
+import type { Ending, OpenHold } from './open_hold.ts';
+import type { RelaySettings } from './relay.ts';
+import type { Upstreams } from './upstream.ts';
+
+export interface Gateway {
+  readonly keys: KeyDirectory;
+  readonly limits: Limits;
+  readonly routes: Routes;
+  readonly upstreams: Upstreams;
+  readonly ledger: Ledger;
+  readonly relay: RelaySettings;
+  readonly maxBodyBytes: number;
+  readonly trustedProxies: number;
+}
+
+/** Everything that one call needs on its way. */
+export interface Call {
+  readonly gateway: Gateway;
+  readonly exchange: Exchange;
+  readonly request: ChatRequest;
+  readonly route: Route;
+  readonly plan: Plan;
+  readonly hold: OpenHold;
+}
+
+/** What a call may use, and what is held for it. */
+export interface Plan {
+  readonly bound: Bound;
+  /** Tokens of output that the client's limit, or else the model's, allows; over all choices. */
+  readonly allowedTokens: number;
+  readonly wanted: Nano;
+  readonly least: Nano;
+}
+
+/** Writes the request for whichever offer is tried. @param cap tokens of output for one choice that the hold pays for; null for the client's own limit */
+export function requestWriter(
+  request: ChatRequest,
+  cap: number | null,
+): (target: Target) => string {
+  return ({ offer, tokenLimitField }) => {
+    const chatTarget: ChatTarget = { upstreamModel: offer.upstreamModel, tokenLimitField, cap };
+    return writeChatRequest(request, chatTarget);
+  };
+}
+
+/** The provider's usage object with the cost put in front. */
+export function withCostIn(usage: string, cost: string): string {
+  const rest = usage.slice(1).trimStart();
+  return `{"cost":${cost}${rest.startsWith('}') ? '' : ','}${rest}`;
+}
+
+/** Usage of our own counting. */
+export function usageText(usage: Usage, cost: string): string {
+  const prompt = promptTokens(usage);
+  const total = prompt + usage.output;
+  return `{"cost":${cost},"prompt_tokens":${prompt},"completion_tokens":${usage.output},"total_tokens":${total},"estimated":true}`;
+}
+
+interface Circumstances {
+  readonly finishReason: string | null;
+  readonly reason: string | null;
+}
+
+/** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
+export function endingOf(
+  { exchange, request, plan, hold }: Call,
+  { target, attempts }: { readonly target: Target; readonly attempts: readonly Attempt[] },
+  usage: Usage,
+  isReported: boolean,
+  { finishReason, reason }: Circumstances,
+): Ending {
+  const { cost, prices } = priceUsage(usage, target.offer);
+  const limit = plan.bound.input + costOf([[plan.allowedTokens, plan.bound.outputPrice]]);
+  const mostCharged = request.stream ? limit : hold.granted;
+  return {
+    outcome: isReported ? 'settled' : 'estimated',
+    cost,
+    chargeable: nano(Math.min(cost, mostCharged)),
+    provider: target.offer.provider,
+    inputTokens: promptTokens(usage),
+    outputTokens: usage.output,
+    detail: explanation(exchange, target, attempts, usage, prices, {
+      finishReason,
+      reason,
+      reportedBy: isReported ? 'provider' : 'estimate',
+    }),
+  };
+}
+
+function explanation(
+  exchange: Exchange,
+  target: Target,
+  attempts: readonly Attempt[],
+  usage: Usage,
+  prices: AppliedPrices,
+  circumstances: object,
+): object {
+  const { flags, ...tokens } = usage;
+  return {
+    ...circumstances,
+    upstreamModel: target.offer.upstreamModel,
+    priceVersion: target.offer.priceVersion,
+    tokens,
+    prices,
+    durationMs: Math.round(performance.now() - exchange.startedAt),
+    ...(flags.length > 0 ? { flags } : {}),
+    ...(attempts.length > 0 ? { failedAttempts: attempts } : {}),
+  };
+}
+
+/**
+ * The provider was called while the hold travelled, and then the hold was refused: the operator pays, for the answer
+ * where it is known, else for the prompt. Booked once, by whoever comes first.
+ * @throws the refusal
+ */
+export async function bookRefused(
+  { request, route, hold }: Call,
+  known?: { readonly target: Target; readonly usage: Usage },
+): Promise<never> {
+  const offer = known?.target.offer ?? route.targets[0]?.offer;
+  const usage = known?.usage ?? estimateUsage(request.inputEstimate, 0);
+  if (offer) {
+    const note = known
+      ? 'answered before its hold was refused'
+      : 'sent before its hold was refused';
+    await hold.bookLoss(priceUsage(usage, offer).cost, note);
+  }
+  throw hold.refused ?? new ApiError('insufficient_credits');
+}

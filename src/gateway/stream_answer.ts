@@ -1,0 +1,130 @@
+/** A streamed answer: relayed as it comes, settled before its last chunk. */
+import { readUsage } from '../dialects/openai.ts';
+import type { Usage } from '../dialects/usage.ts';
+import { ApiError, errorObject } from '../errors.ts';
+import { SettlementLost } from '../wallet/failure.ts';
+import { formatUsd } from '../wallet/money.ts';
+import { type Answered, firstAnswer } from './attempts.ts';
+import { type Call, endingOf, requestWriter, usageText, withCostIn } from './call.ts';
+import type { Target } from './choose.ts';
+import { Coverage } from './coverage.ts';
+import { estimateUsage, priceUsage } from './meter.ts';
+import { ChatRelay, type RelayEnding } from './relay.ts';
+import { UpstreamBroken } from './upstream.ts';
+
+/** @throws what the client is told, while nothing has been answered */
+export async function streamAnswer(call: Call): Promise<void> {
+  const { gateway, exchange, request, route, plan, hold } = call;
+  let coverage: Coverage | null = null;
+  let covered: Promise<void> = Promise.resolve();
+  const write = requestWriter(request, null);
+  const answered = await firstAnswer(call, write, async (upstream, target) => {
+    if (!/^text\/event-stream\b/i.test(upstream.header('content-type')))
+      throw new UpstreamBroken('the provider did not stream');
+    // The first checkpoint is committed while the provider thinks.
+    coverage = coverageOf(call, target);
+    covered = coverage.raise(0);
+    covered.catch(() => {});
+    const id = `"chatcmpl-${exchange.plainId}"`;
+    const model = JSON.stringify(route.model.id);
+    const relay = new ChatRelay(upstream, request.choices, id, model, gateway.relay);
+    await relay.opened;
+    return relay;
+  });
+  const relay = answered.answer;
+  await covered.catch((error: unknown) => {
+    relay.abandon();
+    throw hold.refused ?? error;
+  });
+  exchange.head(streamHeaders);
+  const isAlive = (): boolean => gateway.ledger.lease.isAlive();
+  relay.start(exchange, coverage ?? coverageOf(call, answered.target), plan.allowedTokens, isAlive);
+  const ended = await relay.ended;
+  await settleStream(call, answered, ended);
+}
+
+const streamHeaders: readonly string[] = [
+  'content-type',
+  'text/event-stream; charset=utf-8',
+  'cache-control',
+  'no-cache',
+  'x-accel-buffering',
+  'no',
+];
+
+/** Settles what was streamed, then sends what was kept back for that: the finish, usage where it was asked for, the end. */
+async function settleStream(
+  call: Call,
+  answered: Answered<ChatRelay>,
+  ended: RelayEnding,
+): Promise<void> {
+  const { exchange, request, hold } = call;
+  const relay = answered.answer;
+  const { response } = exchange;
+  const excludes = answered.target.completionExcludesReasoning;
+  const reported = relay.usage && readUsage(relay.usage, excludes);
+  const nothingOwed = !reported && (ended === 'broken' || relay.deliveredBytes === 0);
+  if (ended === 'lost') throw relay.failure ?? new SettlementLost('the lease has ended');
+  const errorChunk = (): string => relay.events.endChunk('error', brokenStream);
+  if (ended !== 'complete' && nothingOwed) {
+    await hold.release({ reason: reasons[ended] ?? ended });
+    if (!exchange.left) response.end(errorChunk(), 'latin1');
+    return;
+  }
+  const usage = reported ?? estimateUsage(request.inputEstimate, relay.deliveredBytes);
+  const ending = endingOf(call, answered, usage, reported !== null, {
+    finishReason: ended === 'exhausted' ? 'length' : relay.finishReason,
+    reason: reasons[ended] ?? (reported ? null : 'the provider reported no usage'),
+  });
+  const charged = await hold.settle(ending);
+  if (exchange.left) return;
+  if (ended === 'broken') {
+    response.end(errorChunk(), 'latin1');
+    return;
+  }
+  const finish =
+    ended === 'complete'
+      ? relay.withheld
+      : relay.events.endChunk(
+          'length',
+          `,"ended_by":"${ended === 'exhausted' ? 'insufficient_credits' : 'output_limit'}"`,
+        );
+  const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged));
+  const last = request.includeUsage ? relay.events.usageChunk(text) : '';
+  response.end(`${finish}${last}data: [DONE]\n\n`, 'latin1');
+}
+
+const reasons: Readonly<Partial<Record<RelayEnding, string>>> = {
+  broken: 'the provider broke off',
+  left: 'the client went away',
+  exhausted: 'the wallet was used up',
+  overrun: 'the provider did not keep to the limit',
+};
+
+const brokenStream = `,"error":${JSON.stringify(
+  errorObject(
+    new ApiError('no_provider', { message: 'The provider broke off while it was answering.' }),
+  ),
+)}`;
+
+function coverageOf({ gateway, exchange, request, hold }: Call, target: Target): Coverage {
+  const input = estimateUsage(request.inputEstimate, 0);
+  const { cost, prices } = priceUsage(input, target.offer);
+  return new Coverage(gateway.ledger, hold, {
+    id: exchange.id,
+    inputTokens: request.inputEstimate,
+    inputCost: cost,
+    outputPrice: Math.max(prices.output, prices.reasoning),
+  });
+}
+
+function usageTextOf(
+  raw: Readonly<Record<string, unknown>> | null,
+  reported: Usage | null,
+  usage: Usage,
+  cost: string,
+): string {
+  return raw && reported
+    ? withCostIn(JSON.stringify({ ...raw, cost: undefined }), cost)
+    : usageText(usage, cost);
+}

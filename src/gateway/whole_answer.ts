@@ -1,0 +1,81 @@
+/** An answer in one piece: read whole, settled, then sent. */
+import { editMembers } from '../dialects/members.ts';
+import { readUsage } from '../dialects/openai.ts';
+import { formatUsd } from '../wallet/money.ts';
+import { firstAnswer } from './attempts.ts';
+import { bookRefused, type Call, endingOf, requestWriter, usageText, withCostIn } from './call.ts';
+import { estimateUsage } from './meter.ts';
+import { UpstreamBroken } from './upstream.ts';
+
+/** @throws what the client is told, while nothing has been answered */
+export async function wholeAnswer(call: Call): Promise<void> {
+  const { gateway, exchange, request, route, hold } = call;
+  const cap = capOf(call);
+  const answered = await firstAnswer(call, requestWriter(request, cap), async (upstream) =>
+    readWhole(await upstream.text(gateway.upstreams.maxAnswerBytes)),
+  );
+  const { text, parsed } = answered.answer;
+  const reported = readUsage(parsed.usage, answered.target.completionExcludesReasoning);
+  const usage = reported ?? estimateUsage(request.inputEstimate, generatedBytes(parsed));
+  await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
+  const ending = endingOf(call, answered, usage, reported !== null, {
+    finishReason: finishReasonOf(parsed),
+    reason: reported ? null : 'the provider reported no usage',
+  });
+  const charged = await hold.settle(ending);
+  if (exchange.left) return;
+  const cost = formatUsd(charged);
+  const withCost = (old: string): string => withCostIn(old, cost);
+  const body = editMembers(text, parsed, {
+    id: `"chatcmpl-${exchange.plainId}"`,
+    model: JSON.stringify(route.model.id),
+    usage: reported ? withCost : usageText(usage, cost),
+  });
+  const clamped = cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
+  exchange.json(body, ['x-cost-usd', cost, ...clamped]);
+}
+
+/** The cap that an answer in one piece is given: what its hold pays for. Null where the client's own limit, or the model's, is all paid for. */
+function capOf({ request, plan, hold }: Call): number | null {
+  if (request.stream || hold.granted >= plan.wanted || plan.bound.outputPrice === 0) return null;
+  const tokens = Math.floor(((hold.granted - plan.bound.input) * 1000) / plan.bound.outputPrice);
+  return Math.max(1, Math.floor(tokens / request.choices));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  // as: any object may be read by name
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+/** @throws UpstreamBroken for what is no chat completion */
+function readWhole(text: string): { text: string; parsed: Fields } {
+  let parsed: Fields;
+  try {
+    parsed = fields(JSON.parse(text));
+  } catch (cause) {
+    throw new UpstreamBroken('the answer is not JSON', { cause });
+  }
+  if (parsed.error || !Array.isArray(parsed.choices) || parsed.choices.length === 0)
+    throw new UpstreamBroken('the answer is no chat completion');
+  return { text, parsed };
+}
+
+function finishReasonOf(parsed: Fields): string | null {
+  const [choice] = Array.isArray(parsed.choices) ? parsed.choices : [];
+  const { finish_reason } = fields(choice);
+  return typeof finish_reason === 'string' ? finish_reason : null;
+}
+
+function generatedBytes(parsed: Fields): number {
+  const choices = Array.isArray(parsed.choices) ? parsed.choices : [];
+  return choices.reduce((sum: number, choice) => {
+    const { content, reasoning_content, tool_calls } = fields(fields(choice).message);
+    const texts = [content, reasoning_content, tool_calls && JSON.stringify(tool_calls)];
+    return texts.reduce(
+      (bytes: number, text) => bytes + (typeof text === 'string' ? Buffer.byteLength(text) : 0),
+      sum,
+    );
+  }, 0);
+}
