@@ -184,6 +184,13 @@ describe('an answer in one piece', () => {
       }
     });
 
+  test('a count beyond any context is no count', async () => {
+    openai.behave(json({ usage: { prompt_tokens: 3e9, completion_tokens: 4e9 } }));
+    const { status, requestId } = await ask();
+    assert.equal(status, 200);
+    assert.equal((await books.receipt(requestId)).outcome, 'estimated');
+  });
+
   test('a provider that counts more than it was allowed is paid by the operator', async () => {
     openai.behave(json({ usage: { prompt_tokens: 24, completion_tokens: 1_000_000 } }));
     const { requestId } = await ask({ max_tokens: 10 });

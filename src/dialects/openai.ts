@@ -60,10 +60,13 @@ function fields(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
+/** No context window comes near it: a number beyond is no count of tokens. */
+const mostTokens = 1_000_000_000;
+
 /** A token count that may be left out; NaN when it is there and is none. */
 function count(value: unknown): number {
   if (value === undefined || value === null) return 0;
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= mostTokens
     ? value
     : Number.NaN;
 }

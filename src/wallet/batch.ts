@@ -2,7 +2,7 @@
 import type { Sql } from '../db/database.ts';
 import type { Nano } from './money.ts';
 
-export type Outcome = 'settled' | 'estimated' | 'released';
+export type Outcome = 'settled' | 'estimated' | 'recovered' | 'released';
 
 export interface Settlement {
   readonly id: string;

@@ -76,7 +76,7 @@ export class Ledger {
     this.#checkpoints = new CheckpointLane(checkpoints);
     this.lease = lease;
     this.#settings = settings;
-    lease.eachBeat(() => this.#releaseStrangers());
+    lease.eachBeat(() => this.#recoverStrangers());
   }
 
   /**
@@ -276,19 +276,16 @@ export class Ledger {
   }
 
   /**
-   * Releases holds of this process that no request knows of: a hold that was given up while the database was away may
-   * still have been committed, even after its release had found nothing.
+   * Ends holds of this process that no request knows of, at their last checkpoint: of a settlement that was given up
+   * while the database was away, or of a hold that was given up and committed all the same.
    */
-  async #releaseStrangers(): Promise<void> {
-    const rows = await this.#sql<{ id: string; wallet: number }[]>`
-      SELECT id, wallet FROM holds WHERE instance = ${this.lease.instance}
+  async #recoverStrangers(): Promise<void> {
+    const rows = await this.#sql<Stranger[]>`
+      SELECT id, wallet, checkpoint, checkpoint_input, checkpoint_output FROM holds
+      WHERE instance = ${this.lease.instance}
         AND created_at < now() - ${`${strangerAgeMs} milliseconds`}::interval`;
     const strangers = rows.filter(({ id }) => !this.#open.has(id));
-    await Promise.all(
-      strangers.map(({ id, wallet }) =>
-        this.settle(releaseOf(id, wallet, 'the database was away')).catch(() => {}),
-      ),
-    );
+    await Promise.all(strangers.map((hold) => this.settle(recoveryOf(hold)).catch(() => {})));
   }
 
   #wait(pending: PendingHold): void {
@@ -317,6 +314,25 @@ export class Ledger {
       // No hold was there, or recovery has it: either way nothing is left to release.
     });
   }
+}
+
+interface Stranger {
+  readonly id: string;
+  readonly wallet: number;
+  readonly checkpoint: Nano;
+  readonly checkpoint_input: number;
+  readonly checkpoint_output: number;
+}
+
+function recoveryOf(hold: Stranger): Settlement {
+  return {
+    ...releaseOf(hold.id, hold.wallet, 'the database was away'),
+    cost: hold.checkpoint,
+    chargeable: hold.checkpoint,
+    outcome: hold.checkpoint > 0 ? 'recovered' : 'released',
+    inputTokens: hold.checkpoint_input,
+    outputTokens: hold.checkpoint_output,
+  };
 }
 
 /** A settlement that costs nothing. */
