@@ -10,7 +10,7 @@ export type Check = (project: Project) => string[];
 
 /** Imports run downwards only: a folder may import from the rows below its own. */
 const layers: readonly string[][] = [
-  ['main'],
+  ['main', 'config-example'],
   ['commands', 'doctor', 'server', 'config-example'],
   ['settings-page'],
   ['routes'],

@@ -1,5 +1,7 @@
 /** How every connection to PostgreSQL is set up, whichever database it goes to. */
 import postgres from 'postgres';
+import { addArrayTypes } from './arrays.ts';
+import { pooled } from './pool.ts';
 import { errorCode } from './start-error.ts';
 
 /** The driver's tagged template; `int8` is a number. */
@@ -32,34 +34,50 @@ const bigint: postgres.PostgresType<number> = {
   serialize: (value: unknown) => String(value),
 };
 
-/** A pool that opens its connections when they are first needed, and again by itself after they are lost. */
-export function connect(address: Address, options: ConnectOptions): Sql {
+function client(address: Address, options: ConnectOptions, onClose?: () => void): Sql {
   const embedded = 'path' in address;
   const shared = {
     types: { bigint },
-    max: options.max,
+    fetch_types: false, // arrays.ts says why.
+    max: 1,
     // Away for a moment is the usual case (a restart); a request should wait for that, not for half a minute more.
     connect_timeout: 5,
     backoff: (attempt: number) => (0.5 + Math.random() / 2) * Math.min(0.02 * 2 ** attempt, 0.5),
     onnotice: () => {},
-    ...(options.onClose ? { onclose: options.onClose } : {}),
+    ...(onClose ? { onclose: onClose } : {}),
     connection: {
       application_name: options.name,
       TimeZone: 'UTC',
       ...(options.role ? { role: options.role } : {}),
     },
   };
-  if (!embedded) return postgres(address.url, shared);
-  return postgres({
-    ...shared,
-    path: address.path,
-    user: 'akai',
-    password: '',
-    ssl: false,
-    database: options.database ?? 'akai',
-    // Nothing is between us and it that connections would have to be renewed for.
-    max_lifetime: null,
-  });
+  const sql = embedded
+    ? postgres({
+        ...shared,
+        path: address.path,
+        user: 'akai',
+        password: '',
+        ssl: false,
+        database: options.database ?? 'akai',
+        // Nothing is between us and it that connections would have to be renewed for.
+        max_lifetime: null,
+      })
+    : postgres(address.url, shared);
+  addArrayTypes(sql.options);
+  return sql;
+}
+
+/**
+ * A pool that opens its connections when they are first needed, and new ones after they were lost. A statement that ran when
+ * its connection was lost is rejected, and may or may not have been done.
+ */
+export function connect(address: Address, options: ConnectOptions): Sql {
+  const open = (onClose: () => void): Sql =>
+    client(address, options, () => {
+      onClose();
+      options.onClose?.();
+    });
+  return pooled(client(address, options), open, options.max);
 }
 
 const passing = new Set([

@@ -116,6 +116,12 @@ export function livingPostmaster(place: Place): number | null {
  */
 function disown(place: Place, file: PidFile): void {
   if (file.pid > 0 && !exists(file.pid)) return;
+  if (file.pid === 0) {
+    // Another start is just writing it, or died in that instant long ago.
+    const { mtimeMs } = statSync(pidFilePath(place));
+    if (Date.now() - mtimeMs > 5000) rmSync(pidFilePath(place), { force: true });
+    return;
+  }
   const text = readFileSync(pidFilePath(place), 'utf8');
   writeFileSync(pidFilePath(place), text.replace(/^.*/, '999999999'));
   rmSync(`${socketPath(place)}.lock`, { force: true });
@@ -167,7 +173,7 @@ function whyNotStarted(place: Place, begun: Start): StartError | 'try again' {
   if (failure) return new StartError(`PostgreSQL could not be run: ${failure.message}.`);
   const words = begun.words();
   // Another process started it at the same moment, or processes of one that was killed have yet to notice.
-  if (/lock file .* already exists|pre-existing shared memory block/.test(words))
+  if (/lock file .* (already exists|is empty)|pre-existing shared memory block/.test(words))
     return 'try again';
   if (/No space left on device/.test(words))
     return new StartError(

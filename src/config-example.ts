@@ -1,0 +1,45 @@
+/** Writes .env.example and docs/settings.md (`npm run env`) from the table of settings and the catalogue's providers. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { providers } from './catalogue/catalogue.ts';
+import { providerVariables, settings } from './config.ts';
+import { settingsFile, settingsPage } from './settings-page.ts';
+
+export const exampleFile = fileURLToPath(new URL('../.env.example', import.meta.url));
+
+const width = 110;
+
+/** A comment of lines that are not too long. */
+function comment(sentence: string): string {
+  const lines: string[] = [];
+  for (const word of sentence.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(`# ${word}`);
+  }
+  return lines.join('\n');
+}
+
+/** The text of .env.example: every variable with its sentence, commented out at its default. */
+export function configExample(): string {
+  const general = Object.values(settings).map(
+    ({ variable, fallback, sentence }) => `${comment(sentence)}\n#${variable}=${fallback}\n`,
+  );
+  const access = [...providers.values()].map(({ id, name, baseUrl }) => {
+    const variables = providerVariables(id);
+    return `# ${name}\n#${variables.apiKey}=\n#${variables.baseUrl}=${baseUrl}\n`;
+  });
+  const head = comment(
+    'Every setting at its default. Copy this file to .env and change what you need. Made by npm run env: do not edit.',
+  );
+  const keys = comment(
+    'Providers: a key makes the provider real. A base URL sends its requests elsewhere; it may be on this machine.',
+  );
+  return `${head}\n\n${general.join('\n')}\n${keys}\n\n${access.join('\n')}`;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  writeFileSync(exampleFile, configExample());
+  writeFileSync(settingsFile, settingsPage());
+}
