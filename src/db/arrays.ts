@@ -7,7 +7,7 @@ type Read = (text: string) => unknown;
 type Write = (value: unknown) => unknown;
 
 /** The element's type → its array's; PostgreSQL's own numbers, which never change. */
-export const arrayTypes: ReadonlyMap<number, number> = new Map([
+const arrayTypes: ReadonlyMap<number, number> = new Map([
   [16, 1000], // bool
   [17, 1001], // bytea
   [20, 1016], // int8

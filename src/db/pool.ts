@@ -8,7 +8,7 @@
 import type { ReservedSql } from 'postgres';
 import type { Sql } from './connection.ts';
 
-export type Reserved = ReservedSql<{ bigint: number }>;
+type Reserved = ReservedSql<{ bigint: number }>;
 
 interface Client {
   readonly sql: Sql;
