@@ -48,7 +48,7 @@ interface CommandResult {
   readonly stderr: string;
 }
 
-export class CommandError extends Error {
+class CommandError extends Error {
   readonly result: CommandResult;
   constructor(args: readonly string[], result: CommandResult) {
     super(`akai ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`);
@@ -106,15 +106,18 @@ async function untilReady(child: ChildProcess, output: () => string): Promise<st
   for (;;) {
     const origin = /ready at (http:\/\/\S+)/.exec(output())?.[1];
     if (origin) return origin.replace(/\/$/, '');
-    if (child.exitCode !== null || child.signalCode !== null)
-      throw new Error(`The server ended before it was ready:\n${output()}`);
+    if (!lives(child)) throw new Error(`The server ended before it was ready:\n${output()}`);
     if (Date.now() > giveUp) throw new Error(`The server was not ready in time:\n${output()}`);
     await new Promise((resolve) => setTimeout(resolve, 15));
   }
 }
 
-/** What must be gone when the test process ends, however it ends. */
-const running = new Map<number, string>();
+/** What must be gone when the test process ends, however it ends: the servers of each data folder, and the folder. */
+const leftovers = new Map<string, ChildProcess[]>();
+
+function lives(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
 
 function sleepSync(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
@@ -149,14 +152,15 @@ function deleteData(dataDir: string): void {
 
 /** The last resort, for a test that threw or was stopped: nothing asynchronous can run here any more. */
 function endEverything(): void {
-  for (const [pid, dataDir] of running) {
-    signal(pid, 'SIGINT');
+  for (const [dataDir, children] of leftovers) {
+    const servers = children.filter(lives).map(({ pid = 0 }) => pid);
+    for (const pid of servers) signal(pid, 'SIGINT');
     const pidFile = join(dataDir, 'akai.pid');
-    for (let tries = 0; tries < 60 && existsSync(pidFile); tries += 1) sleepSync(50);
-    signal(pid, 'SIGKILL');
+    for (let tries = 0; servers.length > 0 && tries < 60 && existsSync(pidFile); tries += 1)
+      sleepSync(50);
+    for (const pid of servers) signal(pid, 'SIGKILL');
     deleteData(dataDir);
   }
-  running.clear();
 }
 
 process.once('exit', endEverything);
@@ -175,7 +179,7 @@ function letGo(child: ChildProcess): void {
 }
 
 async function ended(child: ChildProcess, name: NodeJS.Signals): Promise<number> {
-  if (child.exitCode === null && child.signalCode === null) {
+  if (lives(child)) {
     child.ref();
     const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
     const exit = once(child, 'exit');
@@ -183,7 +187,6 @@ async function ended(child: ChildProcess, name: NodeJS.Signals): Promise<number>
     await exit;
     clearTimeout(timer);
   }
-  if (child.pid !== undefined) running.delete(child.pid);
   return child.exitCode ?? 128;
 }
 
@@ -214,7 +217,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const child = launch(['serve'], env, dataDir);
   const pid = child.pid;
   if (pid === undefined) throw new Error('The server could not be started.');
-  running.set(pid, dataDir);
+  leftovers.set(dataDir, [...(leftovers.get(dataDir) ?? []), child]);
   let printed = '';
   const collect = (text: string): void => {
     printed += text;
@@ -230,6 +233,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const remove = async (): Promise<void> => {
     await ended(child, 'SIGINT');
     deleteData(dataDir);
+    leftovers.delete(dataDir);
   };
   try {
     const origin = await untilReady(child, () => printed);

@@ -19,7 +19,7 @@ export interface Scene extends AsyncDisposable {
   breakStrict(): Promise<void>;
 }
 
-export type TroubleName =
+type TroubleName =
   | 'good'
   | 'typo'
   | 'revoked'
