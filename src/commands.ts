@@ -52,13 +52,15 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(createUser),
   },
   'key create': {
-    usage: '--email ADDRESS --name TEXT [--allow-ip CIDR …] [--expires ISO-DATE]',
+    usage:
+      '--email ADDRESS --name TEXT [--allow-ip CIDR …] [--expires ISO-DATE] [--error-format text|object]',
     sentence: 'Make an API key; its text is shown this once.',
     options: {
       email: string,
       name: string,
       'allow-ip': { type: 'string', multiple: true },
       expires: string,
+      'error-format': string,
     },
     run: withDatabase(createUserKey),
   },
@@ -147,6 +149,9 @@ async function createUserKey(given: Arguments, database: Database): Promise<Outc
   if (name.length > 100) throw new UsageError('--name must have at most 100 characters.');
   const allowedNetworks = networks(given);
   const expiresAt = expiry(given);
+  const errorFormat = optional(given, 'error-format') ?? 'text';
+  if (errorFormat !== 'text' && errorFormat !== 'object')
+    throw new UsageError('--error-format must be text or object.');
   const account = await accountOf(given, database);
   const { sql } = database;
   const walletId = await openWallet(sql, account.id);
@@ -156,6 +161,7 @@ async function createUserKey(given: Arguments, database: Database): Promise<Outc
     name,
     allowedNetworks,
     expiresAt,
+    errorFormat,
   });
   const limits = [
     expiresAt ? `It expires at ${expiresAt.toISOString()}.` : '',

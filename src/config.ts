@@ -229,6 +229,11 @@ export function loadConfig(
   return { ...values, providers: new Map(access) };
 }
 
+/** Whether only this machine reaches what listens on the host. */
+export function isLoopback(host: string): boolean {
+  return /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
+}
+
 /** The environment of this process; the only place that reads it. */
 export function processEnvironment(): Readonly<Record<string, string | undefined>> {
   try {

@@ -6,7 +6,7 @@ import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
-import { type Config, providerVariables } from './config.ts';
+import { type Config, isLoopback, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
 import { recoveryState } from './wallet/instances.ts';
@@ -222,9 +222,8 @@ function providerKeys({ mode, providers: access }: Config): Check {
 
 function exposure({ host, mode, providers: access }: Config): Check {
   const name = 'Network';
-  const loopback = /^(?:127\.|::1$|localhost$)/.test(host);
   const real = [...access.values()].some(({ apiKey }) => apiKey !== '');
-  if (loopback) return ok(name, `${host}: this machine only`);
+  if (isLoopback(host)) return ok(name, `${host}: this machine only`);
   if (mode === 'sandbox' && real)
     return problem(
       name,

@@ -20,6 +20,7 @@ export const errors = {
   internal_error: [500, 'Unexpected server failure. Contact support if it persists.'],
   no_provider: [503, 'No active providers available to route the request.'],
   database_unavailable: [503, 'The service is temporarily unavailable. Retry shortly.'],
+  starting: [503, 'This server is starting. Retry shortly.'],
   shutting_down: [503, 'This server is restarting. Retry shortly.'],
 } as const satisfies Record<string, readonly [status: number, sentence: string]>;
 

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
-import type { Config } from './config.ts';
+import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError, errorBody } from './errors.ts';
@@ -44,6 +44,7 @@ export async function startServer(
   config: Config,
   say: (line: string) => void,
 ): Promise<RunningServer> {
+  refuseExposure(config);
   const log = createLog(config.logLevel);
   const undo: (() => Promise<unknown>)[] = [];
   try {
@@ -132,12 +133,22 @@ function buildApi(
   };
 }
 
+/** Sandbox money is free for the asking, so it must not buy strangers the answers of a provider that is paid for. */
+function refuseExposure(config: Config): void {
+  const { host, mode } = config;
+  if (mode !== 'sandbox' || demoAllowed(config) || isLoopback(host)) return;
+  throw new StartError(
+    `A sandbox with a provider key serves this machine only, not HOST=${host}: take HOST out, or the key, or set MODE=live.`,
+  );
+}
+
 /** Takes the port before anything else is touched: a second start by mistake then changes nothing. */
 function listen(server: Server, config: Config): Promise<number> {
   server.keepAliveTimeout = keepAliveMs;
   server.headersTimeout = headersTimeoutMs;
   // Large prompts over slow lines take as long as they take; the size is what is bounded.
   server.requestTimeout = 0;
+  server.on('request', notReady);
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
       reject(new StartError(listenFailure(config, errorCode(cause)), { cause }));
@@ -159,6 +170,10 @@ function listenFailure({ host, port }: Config, code: string): string {
   return `The server cannot listen on ${host}:${port} (${code}).`;
 }
 
+function notReady(request: IncomingMessage, response: ServerResponse): void {
+  new Exchange(request, response).fail(new ApiError('starting', { retryAfterMs: 1000 }));
+}
+
 type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** Answers requests until the returned function is called, which waits for those under way. */
@@ -171,6 +186,7 @@ function serve(
 ): () => Promise<void> {
   let open = 0;
   let isStopping = false;
+  server.off('request', notReady);
   server.on('request', (request, response) => {
     const url = request.url ?? '/';
     open += 1;

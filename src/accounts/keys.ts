@@ -71,6 +71,7 @@ interface NewKey {
   readonly allowedNetworks?: readonly string[];
   readonly expiresAt?: Date | null;
   readonly demo?: boolean;
+  readonly errorFormat?: ErrorFormat;
 }
 
 const columns = (sql: Sql) => sql`
@@ -83,11 +84,11 @@ export async function createKey(sql: Sql, options: NewKey): Promise<{ id: string
   const key = mintKey();
   const networks = [...(options.allowedNetworks ?? [])];
   const [row] = await sql<{ id: string }[]>`
-    INSERT INTO api_keys (user_id, wallet_id, name, hash, last_four, allowed_networks, expires_at, demo)
+    INSERT INTO api_keys (user_id, wallet_id, name, hash, last_four, allowed_networks, expires_at, demo, error_format)
     VALUES (
       ${options.userId}, ${options.walletId}, ${options.name}, ${hashKey(key)}, ${key.slice(-4)},
       ARRAY(SELECT network::cidr FROM jsonb_array_elements_text(${sql.json(networks)}) AS network),
-      ${options.expiresAt ?? null}, ${options.demo ?? false}
+      ${options.expiresAt ?? null}, ${options.demo ?? false}, ${options.errorFormat ?? 'text'}
     )
     RETURNING id`;
   if (!row) throw new Error('INSERT INTO api_keys returned no row');

@@ -1,0 +1,73 @@
+/** What a start refuses, in one sentence each, and what it leaves alone then. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { after, before, test } from 'node:test';
+import { type Installation, runAkai, startInstallation, temporaryDataDir } from './installation.ts';
+
+let installation: Installation;
+
+before(async () => {
+  installation = await startInstallation();
+});
+
+after(() => installation.remove());
+
+/** A start that must fail, and its sentence. */
+async function refused(env: Record<string, string>): Promise<string> {
+  const { code, stderr, stdout } = await runAkai(['serve'], { PORT: '0', ...env });
+  assert.equal(code, 1, stdout + stderr);
+  const lines = stderr.trim().split('\n');
+  assert.equal(lines.length, 1, stderr);
+  return lines[0] ?? '';
+}
+
+test('a taken port: one sentence, and no database is made', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => other.once('listening', resolve));
+  const address = other.address();
+  assert.ok(address && typeof address === 'object');
+  const dataDir = await temporaryDataDir();
+  const sentence = await refused({ DATA_DIR: dataDir, PORT: String(address.port) });
+  assert.match(sentence, new RegExp(`^Port ${address.port} is taken`));
+  other.close();
+});
+
+test('a second server on the same data: one sentence with the first one’s pid, which goes on answering', async () => {
+  const sentence = await refused({ DATA_DIR: installation.dataDir });
+  assert.match(sentence, new RegExp(`\\b${installation.pid}\\b`));
+  const health = await fetch(`${installation.origin}/healthz`);
+  assert.equal(health.status, 200);
+});
+
+test('a sandbox with a provider key is not opened to the network', async () => {
+  const dataDir = await temporaryDataDir();
+  const env = { DATA_DIR: dataDir, HOST: '0.0.0.0', OPENAI_API_KEY: 'test' };
+  assert.match(await refused(env), /serves this machine only/);
+});
+
+test('a setting that cannot be: its name and what it takes', async () => {
+  assert.match(await refused({ RATE_LIMIT_RPM: 'many' }), /^RATE_LIMIT_RPM must be a whole number/);
+  assert.match(await refused({ MODE: 'production' }), /^MODE must be sandbox or live/);
+  assert.match(await refused({ HOST: '203.0.113.1' }), /not an address of this machine/);
+});
+
+test('a key whose setting asks for it gets errors as objects, a header overrides it', async () => {
+  const { email, baseUrl } = installation;
+  const options = ['--email', email, '--name', 'objects', '--error-format', 'object'];
+  const { key } = await installation.akai<{ key: string }>('key', 'create', ...options);
+  const ask = async (headers: Record<string, string>): Promise<unknown> => {
+    const response = await fetch(`${baseUrl}/models/none`, {
+      headers: { authorization: `Bearer ${key}`, ...headers },
+    });
+    assert.equal(response.status, 404);
+    const { error } = await response.json();
+    return error;
+  };
+  assert.deepEqual(await ask({}), {
+    message: 'Model not found: none',
+    type: 'invalid_request_error',
+    param: null,
+    code: 'model_not_found',
+  });
+  assert.equal(await ask({ 'x-error-format': 'text' }), 'Model not found: none');
+});
