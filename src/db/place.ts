@@ -50,6 +50,7 @@ const isRoot = (): boolean => process.getuid?.() === 0;
 const reasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'permission denied',
+  ENOENT: 'no folder can be made there',
   EROFS: 'its file system is read-only',
   ENOTDIR: 'it is not a folder',
   EEXIST: 'it is not a folder',
