@@ -159,12 +159,12 @@ export class Ledger {
   async #run(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    while (this.#settlements.length > 0 || this.#holds.length > 0) {
-      const settlements = this.#settlements.splice(0, largestBatch);
-      const holds = this.#holds.splice(0, largestBatch);
-      await this.#commit(settlements, holds);
-    }
+    const settlements = this.#settlements.splice(0, largestBatch);
+    const holds = this.#holds.splice(0, largestBatch);
+    await this.#commit(settlements, holds);
     this.#busy = false;
+    // Scheduled, not at once: what this commit has set free then goes with the next, which had gone without it.
+    if (this.#settlements.length > 0 || this.#holds.length > 0) this.#schedule();
   }
 
   /** Commits a batch, again and again while the database is away. Never throws: each request gets its own answer. */
