@@ -114,6 +114,30 @@ test('a text that looks like structure is not taken for it', () => {
   assert.equal(JSON.parse(read.text.slice(6)).choices[0].delta.content, sly);
 });
 
+test('padding behind the text is passed on as it came, and is no text', () => {
+  const padded = (content: string, obfuscation: string): string =>
+    `${chunk({ content }).slice(0, -1)},${JSON.stringify({ obfuscation }).slice(1)}`;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.string(), fc.string()), { minLength: 2, maxLength: 10 }),
+      (pairs) => {
+        const chat = new ChatEvents('"ours"', '"a/b"');
+        chat.read(padded('x', 'y'));
+        for (const [content, padding] of pairs) {
+          const event = Buffer.from(padded(content, padding)).toString('latin1');
+          const { text, generatedBytes } = chat.read(event);
+          const sent = JSON.parse(Buffer.from(text, 'latin1').toString().slice(6));
+          assert.deepEqual(
+            [sent.id, sent.choices[0].delta.content, sent.obfuscation, sent.usage, generatedBytes],
+            ['ours', content, padding, undefined, Buffer.byteLength(content)],
+          );
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test('two choices in one event are both seen', () => {
   const chat = new ChatEvents('"ours"', '"a/b"');
   chat.read(chunk({ content: 'x' }));

@@ -1,6 +1,6 @@
 /**
  * Server-sent events of an OpenAI chat stream, passed on as bytes. Fenced for speed: an event that looks like the one
- * before it costs two comparisons and a concatenation (about 0.2 µs), any other is parsed (about 4 µs).
+ * before it costs a few comparisons and a concatenation (about 0.7 µs), any other is parsed (about 7 µs).
  *
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
@@ -75,11 +75,13 @@ const nothing: ChatEvent = {
   error: null,
 };
 
+/** What stands around the generated text of an event, and around the random padding that OpenAI puts behind it. */
 interface Template {
-  readonly headIn: string;
-  readonly tailIn: string;
-  readonly headOut: string;
-  readonly tailOut: string;
+  readonly head: string;
+  /** From the closing quote of the text to the padding, or to the end. */
+  readonly middle: string;
+  /** From the closing quote of the padding; '' where there is none. */
+  readonly tail: string;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -93,7 +95,8 @@ function fields(value: unknown): Fields {
 export class ChatEvents {
   readonly #id: string;
   readonly #model: string;
-  #template: Template | null = null;
+  #from: Template | null = null;
+  #to: Template | null = null;
   /** Head of a chunk of our own, from `created` of the provider. */
   created = 0;
 
@@ -105,15 +108,32 @@ export class ChatEvents {
 
   /** @throws StreamError for an event that is not JSON */
   read(event: string): ChatEvent {
-    const template = this.#template;
-    if (template && event.startsWith(template.headIn) && event.endsWith(template.tailIn)) {
-      const text = event.slice(template.headIn.length, event.length - template.tailIn.length);
-      if (text !== '' && !/["\\]/.test(text)) {
-        const out = `${template.headOut}${text}${template.tailOut}\n\n`;
-        return { ...nothing, text: out, generatedBytes: text.length };
-      }
-    }
-    return this.#parse(event);
+    return this.#readAsBefore(event) ?? this.#parse(event);
+  }
+
+  /** The event, when it is the one that was learned with another text and padding; else null. */
+  #readAsBefore(event: string): ChatEvent | null {
+    const from = this.#from;
+    const to = this.#to;
+    if (!from || !to || !event.startsWith(from.head)) return null;
+    const start = from.head.length;
+    const end = event.indexOf('"', start);
+    if (end <= start || !event.startsWith(from.middle, end)) return null;
+    const paddingStart = end + from.middle.length;
+    const paddingEnd = from.tail === '' ? paddingStart : event.indexOf('"', paddingStart);
+    if (event.length !== paddingEnd + from.tail.length || !event.endsWith(from.tail)) return null;
+    const text = event.slice(start, end);
+    const padding = event.slice(paddingStart, paddingEnd);
+    if (text.includes('\\') || padding.includes('\\')) return null;
+    return {
+      text: `${to.head}${text}${to.middle}${padding}${to.tail}\n\n`,
+      generatedBytes: end - start,
+      finished: 0,
+      finishReason: null,
+      usage: null,
+      done: false,
+      error: null,
+    };
   }
 
   #parse(event: string): ChatEvent {
@@ -131,7 +151,7 @@ export class ChatEvents {
     // A chunk that brings nothing but usage is kept back: ours takes its place.
     const text = choices.length === 0 && usage ? '' : this.#rewrite(data, chunk);
     if (text && choices.length === 1 && reasons.length === 0 && !usage)
-      this.#learn(event, text, fields(choices[0]?.delta));
+      this.#learn(event, text, fields(choices[0]?.delta), typeof chunk.obfuscation === 'string');
     return {
       text: text && `${text}\n\n`,
       generatedBytes,
@@ -148,24 +168,14 @@ export class ChatEvents {
   }
 
   /** The next event is probably this one with another text: remembers what stands around it, in and out. */
-  #learn(eventIn: string, eventOut: string, delta: Fields): void {
-    for (const name of ['content', 'reasoning_content', 'reasoning']) {
-      if (typeof delta[name] !== 'string' || delta[name] === '') continue;
-      const mark = `"${name}":"`;
-      const startIn = eventIn.indexOf(mark);
-      const startOut = eventOut.indexOf(mark);
-      if (startIn === -1 || startIn !== eventIn.lastIndexOf(mark) || startOut === -1) return;
-      const textIn = startIn + mark.length;
-      const textOut = startOut + mark.length;
-      const length = /^(?:[^"\\]|\\.)*/.exec(eventIn.slice(textIn))?.[0].length ?? 0;
-      this.#template = {
-        headIn: eventIn.slice(0, textIn),
-        tailIn: eventIn.slice(textIn + length),
-        headOut: eventOut.slice(0, textOut),
-        tailOut: eventOut.slice(textOut + length),
-      };
-      return;
-    }
+  #learn(eventIn: string, eventOut: string, delta: Fields, padded: boolean): void {
+    const name = generatedNames.find((known) => typeof delta[known] === 'string' && delta[known]);
+    if (!name) return;
+    const from = templateOf(eventIn, name, padded);
+    const to = templateOf(eventOut, name, padded);
+    if (!from || !to) return;
+    this.#from = from;
+    this.#to = to;
   }
 
   /** The last chunk, when the client asked for usage. @param usage JSON text */
@@ -182,6 +192,28 @@ export class ChatEvents {
   #ownHead(): string {
     return `"id":${this.#id},"object":"chat.completion.chunk","created":${this.created},"model":${this.#model}`;
   }
+}
+
+const generatedNames = ['content', 'reasoning_content', 'reasoning'];
+
+/** Where the string of a member stands: [its first character, its closing quote]; null unless the name is there once. */
+function stringSpan(event: string, name: string): readonly [number, number] | null {
+  const mark = `"${name}":"`;
+  const at = event.indexOf(mark);
+  if (at === -1 || at !== event.lastIndexOf(mark)) return null;
+  const start = at + mark.length;
+  const length = /^(?:[^"\\]|\\.)*/.exec(event.slice(start))?.[0].length ?? 0;
+  return [start, start + length];
+}
+
+function templateOf(event: string, name: string, padded: boolean): Template | null {
+  const text = stringSpan(event, name);
+  if (!text) return null;
+  const head = event.slice(0, text[0]);
+  if (!padded) return { head, middle: event.slice(text[1]), tail: '' };
+  const padding = stringSpan(event, 'obfuscation');
+  if (!padding || padding[0] < text[1]) return null;
+  return { head, middle: event.slice(text[1], padding[0]), tail: event.slice(padding[1]) };
 }
 
 /** The data lines of an event, joined; null for comments and other lines alone. */
