@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { editMembers } from './members.ts';
 
-const names = ['id', 'model', 'usage', 'a', 'b', 'x"y', 'é'] as const;
+const names = ['id', 'model', 'usage', 'a', 'b', 'x"y', 'é', 'constructor', 'toString'] as const;
 const value = fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' });
 const edit = fc.oneof(fc.constant(null), value);
 

@@ -35,7 +35,7 @@ function integer(low: number, high = Number.MAX_SAFE_INTEGER): Check {
   return [
     (value) =>
       typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high,
-    `a whole number${range}`,
+    `a whole number ${range}`,
   ];
 }
 
@@ -117,7 +117,7 @@ export function readChatRequest(body: Buffer): ChatRequest {
   if (!isObject(parsed))
     throw new ApiError('invalid_request', { message: 'The request body must be a JSON object.' });
   for (const name in parsed) {
-    const check = parameters[name];
+    const check = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
     const value = parsed[name];
     if (check && value !== null && !check[0](value))
       throw invalid(name, `"${name}" must be ${check[1]}.`);

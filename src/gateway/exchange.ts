@@ -20,6 +20,8 @@ export class Exchange {
   readonly response: ServerResponse;
   /** UUID, version 7: also the id of the hold, the receipt and the transfer. */
   readonly id: string = timeOrderedId();
+  /** The id's 32 hexadecimal digits, as ids of answers and requests carry them. */
+  readonly plainId: string = this.id.replaceAll('-', '');
   readonly startedAt: number = performance.now();
   left = false;
   #errorFormat: ErrorFormat | null;
@@ -43,10 +45,6 @@ export class Exchange {
   /** What users see, quote to support, and find on receipts: `req_` and the id's 32 hexadecimal digits. */
   get requestId(): string {
     return `req_${this.plainId}`;
-  }
-
-  get plainId(): string {
-    return this.id.replaceAll('-', '');
   }
 
   /** The key's form of errors counts where the request asks for none. */
@@ -94,7 +92,9 @@ export class Exchange {
         const [first] = chunks;
         resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks));
       });
-      request.once('close', () => reject(new ClientLeft()));
+      request.once('close', () => {
+        if (!request.complete) reject(new ClientLeft());
+      });
     });
   }
 

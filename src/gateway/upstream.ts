@@ -79,7 +79,6 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
     this.#early = [];
     if (this.#ended === true) sink.end();
     else if (this.#ended) sink.fail(this.#ended);
-    else this.#controller?.resume();
   }
 
   pause(): void {
@@ -109,21 +108,20 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController,
+    _controller: Dispatcher.DispatchController,
     status: number,
     headers: Headers,
   ): void {
     if (status < 200) return;
     this.status = status;
     this.headers = headers;
-    // Nobody reads yet: the body waits in the socket until there is a sink.
-    if (!this.#sink) controller.pause();
+    // Whoever awaits this reads as soon as the packet at hand has been parsed: what it holds of the body waits in #early.
     this.#resolve(this);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#sink) this.#sink.data(chunk);
-    else if (!this.#aborted) this.#early.push(Buffer.from(chunk));
+    else if (!this.#aborted) this.#early.push(chunk);
   }
 
   onResponseEnd(): void {
