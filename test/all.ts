@@ -1,8 +1,8 @@
 /** `npm test`: types, style, house rules, dead code, then every test; the last line is the sum of them all. */
 
 import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { chmodSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { stripVTControlCharacters, styleText } from 'node:util';
@@ -147,4 +147,12 @@ async function main(): Promise<number> {
   return sum.failed > 0 ? 1 : 0;
 }
 
+// A folder of their own for whatever tests put aside: what another user's run left in the common one is in nobody's way.
+const temporary = mkdtempSync(join(tmpdir(), 'akai-'));
+// PostgreSQL's user has to come through when this runs as root.
+chmodSync(temporary, 0o755);
+process.env.TMPDIR = temporary;
+process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(1));
 process.exitCode = await main();
