@@ -1,7 +1,7 @@
 /** `npm test`: types, style, house rules, dead code, then every test; the last line is the sum of them all. */
 
-import { spawn } from 'node:child_process';
-import { chmodSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
@@ -12,6 +12,15 @@ const toolTimeoutMs = 180_000;
 const fileTimeoutMs = 300_000;
 /** Many files start a server and a PostgreSQL of their own. */
 const filesAtOnce = Math.min(Math.max(availableParallelism(), 2), 4);
+
+/** Whoever stops this stops what it started. */
+const stopping = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(name, () => {
+    stopping.abort();
+    failures.push('The run was stopped before its end');
+    sum.failed += 1;
+  });
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
@@ -34,13 +43,14 @@ async function tool(name: string, script: string, args: readonly string[]): Prom
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: toolTimeoutMs,
+    signal: stopping.signal,
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
+  const code = await new Promise<number | null>((resolve) => {
     child.once('close', resolve);
+    child.once('error', () => resolve(null));
   });
   if (code === 0) sum.passed += 1;
   else {
@@ -64,7 +74,7 @@ function describe(error: unknown): string {
 /** Runs one file of tests in a process of its own and adds them to the sum. */
 async function testFile(file: string): Promise<void> {
   const startedMs = performance.now();
-  const signal = AbortSignal.timeout(fileTimeoutMs);
+  const signal = AbortSignal.any([AbortSignal.timeout(fileTimeoutMs), stopping.signal]);
   const stream = run({ cwd: root, files: [join(root, file)], isolation: 'process', signal });
   let count = 0;
   let failed = 0;
@@ -102,7 +112,8 @@ async function testFile(file: string): Promise<void> {
     fail(event.name === event.file ? 'the file itself' : event.name, describe(error));
   });
   for await (const _ of stream);
-  if (signal.aborted) fail('the file itself', `stopped after ${fileTimeoutMs / 1000} s`);
+  if (stopping.signal.aborted) fail('the file itself', 'was stopped');
+  else if (signal.aborted) fail('the file itself', `took more than ${fileTimeoutMs / 1000} s`);
   else if (count === 0) fail('the file itself', 'holds no tests, or ended before they ran');
   const ok = failed + cancelled === 0;
   if (cancelled > 0) failures.push(`${file} › ${cancelled} more tests, which could not begin`);
@@ -115,8 +126,10 @@ async function testFile(file: string): Promise<void> {
 async function testFiles(files: readonly string[], atOnce: number): Promise<void> {
   const waiting = [...files];
   const worker = async (): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      if (stopping.signal.aborted) return;
       await testFile(file);
+    }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
@@ -152,7 +165,19 @@ const temporary = mkdtempSync(join(tmpdir(), 'akai-'));
 // PostgreSQL's user has to come through when this runs as root.
 chmodSync(temporary, 0o755);
 process.env.TMPDIR = temporary;
-process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(signal, () => process.exit(1));
+process.once('exit', () => {
+  stopDatabases();
+  rmSync(temporary, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+});
+
+/** Databases that a test left behind because it was stopped half-way. */
+function stopDatabases(): void {
+  for (const file of globSync('**/postmaster.pid', { cwd: temporary })) {
+    const [pid = '', folder = ''] = readFileSync(join(temporary, file), 'utf8').split('\n');
+    const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', pid], { encoding: 'utf8' });
+    // The number may be another process's by now.
+    if (stdout?.includes(folder)) process.kill(Number(pid), 'SIGQUIT');
+  }
+}
+
 process.exitCode = await main();

@@ -76,10 +76,14 @@ function launch(args: readonly string[], env: Record<string, string>, cwd: strin
   });
 }
 
-/** A temporary data folder that PostgreSQL's own user may enter when the tests run as root. */
+/** What must be gone when the test process ends, however it ends: the servers of each data folder, and the folder. */
+const leftovers = new Map<string, ChildProcess[]>();
+
+/** A data folder that PostgreSQL's own user may enter when the tests run as root; deleted when the test process ends. */
 export async function temporaryDataDir(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'akai-test-'));
   chmodSync(folder, 0o755);
+  leftovers.set(folder, []);
   return folder;
 }
 
@@ -111,9 +115,6 @@ async function untilReady(child: ChildProcess, output: () => string): Promise<st
     await new Promise((resolve) => setTimeout(resolve, 15));
   }
 }
-
-/** What must be gone when the test process ends, however it ends: the servers of each data folder, and the folder. */
-const leftovers = new Map<string, ChildProcess[]>();
 
 function lives(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null;
