@@ -16,6 +16,7 @@ import { dirname, join, normalize } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { parseEnv, promisify } from 'node:util';
 import { findModel, providers } from '../src/catalogue/catalogue.ts';
+import { commands } from '../src/commands.ts';
 import { loadConfig, providerVariables, settings } from '../src/config.ts';
 import { errors } from '../src/errors.ts';
 import { settingsFile, settingsPage } from '../src/settings-page.ts';
@@ -300,6 +301,12 @@ test('docs/errors.md lists every error, with its status and sentence', () => {
     listed,
     Object.entries(errors).map(([code, [status, sentence]]) => [code, status, sentence]),
   );
+});
+
+test('docs/command-line.md names every command, as its help does', () => {
+  const page = textOf('docs/command-line.md').replace(/\s+/g, ' ');
+  for (const [name, { usage }] of Object.entries(commands))
+    assert.ok(page.includes(`\`${`${name} ${usage}`.trim()}\``), `${name} ${usage}`);
 });
 
 /** Values that a documented type refuses, and numbers that it takes. */

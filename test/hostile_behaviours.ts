@@ -103,7 +103,7 @@ export interface StreamOptions extends Head {
 }
 
 /** The events of a stream, each without its blank line. */
-export function events(options: StreamOptions = {}): string[] {
+function events(options: StreamOptions = {}): string[] {
   const { chunks = 5, usage: place = 'last', usageValue = usage } = options;
   const texts = typeof chunks === 'number' ? Array<string>(chunks).fill('word ') : chunks;
   const cumulative = (so: number) =>

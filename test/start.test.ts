@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Installation, runAkai, startInstallation, temporaryDataDir } from './installation.ts';
+import { isObject } from './shape.ts';
 
 let installation: Installation;
 
@@ -60,8 +61,9 @@ test('a key whose setting asks for it gets errors as objects, a header overrides
       headers: { authorization: `Bearer ${key}`, ...headers },
     });
     assert.equal(response.status, 404);
-    const { error } = await response.json();
-    return error;
+    const body: unknown = await response.json();
+    assert.ok(isObject(body));
+    return body.error;
   };
   assert.deepEqual(await ask({}), {
     message: 'Model not found: none',

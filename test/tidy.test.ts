@@ -80,6 +80,13 @@ const vague = /(^|\/)(index|utils?|helpers?|services?|common|misc)(\.ts$|\/)/;
 /** The rules about text would find themselves here. */
 const elsewhere: Applies = (path) => path !== 'test/tidy.test.ts';
 
+/** Lines of functions that are longer than they should be, by "path name": the numbers may only fall. */
+const allowedFunctions: Readonly<Record<string, number>> = {};
+/** Why a file is longer than it should be. */
+const allowedFiles: Readonly<Record<string, string>> = {
+  'test/upstreams.test.ts': 'one list of everything an upstream may do, with what we make of it',
+};
+
 /** What the rule says, how it is checked, and a project, as text by path, in which it must find something. */
 const rules: readonly [says: string, check: Check, bad: Readonly<Record<string, string>>][] = [
   ['imports run downwards', wrongDirections, { 'src/wallet/a.ts': "import '../gateway/b.ts';" }],
@@ -92,10 +99,10 @@ const rules: readonly [says: string, check: Check, bad: Readonly<Record<string, 
   ['no import cycles', cycles, { 'src/a.ts': "import './b.ts';", 'src/b.ts': "import './a.ts';" }],
   [
     'functions have at most 70 lines',
-    longFunctions({}),
+    longFunctions(allowedFunctions),
     { 'src/a.ts': `function f() {${'\n'.repeat(70)}}` },
   ],
-  ['files have at most 400 lines', longFiles({}), { 'src/a.ts': '\n'.repeat(401) }],
+  ['files have at most 400 lines', longFiles(allowedFiles), { 'src/a.ts': '\n'.repeat(401) }],
   [
     'no any',
     syntax(anywhere, (node) => node.kind === ts.SyntaxKind.AnyKeyword),
