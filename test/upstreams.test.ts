@@ -184,6 +184,18 @@ describe('an answer in one piece', () => {
       }
     });
 
+  test('a cost of the provider’s own is not what the client reads', async () => {
+    const usage = { cost: 0.5, prompt_tokens: 24, completion_tokens: 10, total_tokens: 34 };
+    openai.behave(json({ usage }));
+    const whole = await ask();
+    assert.equal(whole.text.split('"cost"').length, 2);
+    assert.equal(JSON.parse(whole.text).usage.cost, usualCost / 1e9);
+    openai.behave(stream({ usageValue: usage }));
+    const streamed = await ask({ stream: true, stream_options: { include_usage: true } });
+    assert.equal(streamed.text.split('"cost"').length, 2);
+    assert.match(streamed.text, /"cost":0.0000096/);
+  });
+
   test('a count beyond any context is no count', async () => {
     openai.behave(json({ usage: { prompt_tokens: 3e9, completion_tokens: 4e9 } }));
     const { status, requestId } = await ask();

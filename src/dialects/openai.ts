@@ -101,7 +101,9 @@ const known = new Set([
 ]);
 
 function unknownNumbers(value: unknown, path: string, found: string[]): void {
-  for (const [name, member] of Object.entries(fields(value))) {
+  const members = fields(value);
+  for (const name in members) {
+    const member = members[name];
     if (typeof member === 'number' && member !== 0 && !known.has(name)) found.push(path + name);
     else if (typeof member === 'object') unknownNumbers(member, `${path}${name}.`, found);
   }

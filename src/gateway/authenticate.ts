@@ -57,10 +57,10 @@ export class KeyDirectory {
 
   /** The key with this text; null when there is none. Only a key that was not seen lately waits for the database. */
   find(key: string): KeyEntry | null | Promise<KeyEntry | null> {
-    if (!keyLooksRight(key)) return null;
     const hash = hashKey(key).toString('hex');
     const cached = this.#cached.get(hash);
     if (cached && performance.now() - cached.readAt < freshForMs) return cached.entry;
+    if (!keyLooksRight(key)) return null;
     const asked = this.#asked.get(hash);
     if (asked) return asked;
     const question = this.#ask(hash, cached ?? null).finally(() => this.#asked.delete(hash));

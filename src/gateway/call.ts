@@ -56,12 +56,6 @@ export function requestWriter(
   };
 }
 
-/** The provider's usage object with the cost put in front. */
-export function withCostIn(usage: string, cost: string): string {
-  const rest = usage.slice(1).trimStart();
-  return `{"cost":${cost}${rest.startsWith('}') ? '' : ','}${rest}`;
-}
-
 /** Usage of our own counting. */
 export function usageText(usage: Usage, cost: string): string {
   const prompt = promptTokens(usage);

@@ -10,6 +10,8 @@ export interface Target {
   /** Path before `/chat/completions`. */
   readonly basePath: string;
   readonly apiKey: string;
+  /** Of every request to it: name, value, name, value. */
+  readonly headers: readonly string[];
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   readonly completionExcludesReasoning: boolean;
 }
@@ -75,6 +77,15 @@ function target(offer: Offer, baseUrl: string, apiKey: string): Target {
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),
     apiKey,
+    headers: [
+      'authorization',
+      `Bearer ${apiKey}`,
+      'content-type',
+      'application/json',
+      // What is passed on as bytes must be text.
+      'accept-encoding',
+      'identity',
+    ],
     tokenLimitField: provider?.tokenLimitField ?? 'max_tokens',
     completionExcludesReasoning: provider?.completionExcludesReasoning ?? false,
   };

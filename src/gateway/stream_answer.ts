@@ -1,11 +1,12 @@
 /** A streamed answer: relayed as it comes, settled before its last chunk. */
+import { editMembers } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
 import type { Usage } from '../dialects/usage.ts';
 import { ApiError, errorObject } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { type Answered, firstAnswer } from './attempts.ts';
-import { type Call, endingOf, requestWriter, usageText, withCostIn } from './call.ts';
+import { type Call, endingOf, requestWriter, usageText } from './call.ts';
 import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
 import { estimateUsage, priceUsage } from './meter.ts';
@@ -124,7 +125,5 @@ function usageTextOf(
   usage: Usage,
   cost: string,
 ): string {
-  return raw && reported
-    ? withCostIn(JSON.stringify({ ...raw, cost: undefined }), cost)
-    : usageText(usage, cost);
+  return raw && reported ? editMembers(JSON.stringify(raw), raw, { cost }) : usageText(usage, cost);
 }

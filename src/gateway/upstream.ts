@@ -158,14 +158,7 @@ export class Upstreams {
     const options: Dispatcher.DispatchOptions = {
       path: target.basePath + chatPath,
       method: 'POST',
-      headers: [
-        'authorization',
-        `Bearer ${target.apiKey}`,
-        'content-type',
-        'application/json',
-        'accept-encoding',
-        'identity',
-      ],
+      headers: [...target.headers],
       body,
     };
     this.#pool(target.origin).dispatch(options, call);

@@ -3,7 +3,7 @@ import { editMembers } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { firstAnswer } from './attempts.ts';
-import { bookRefused, type Call, endingOf, requestWriter, usageText, withCostIn } from './call.ts';
+import { bookRefused, type Call, endingOf, requestWriter, usageText } from './call.ts';
 import { estimateUsage } from './meter.ts';
 import { UpstreamBroken } from './upstream.ts';
 
@@ -25,7 +25,8 @@ export async function wholeAnswer(call: Call): Promise<void> {
   const charged = await hold.settle(ending);
   if (exchange.left) return;
   const cost = formatUsd(charged);
-  const withCost = (old: string): string => withCostIn(old, cost);
+  // A provider may report a cost of its own, which is not what the client pays.
+  const withCost = (old: string): string => editMembers(old, fields(parsed.usage), { cost });
   const body = editMembers(text, parsed, {
     id: `"chatcmpl-${exchange.plainId}"`,
     model: JSON.stringify(route.model.id),
