@@ -1,8 +1,7 @@
 /** What providers do wrong, and what it costs: for each way of failing, what the client is told and what the books say. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { type Books, openBooks } from './books.ts';
-import { type Behaviour, type Hostile, startHostile } from './hostile.ts';
+import { after, describe, test } from 'node:test';
+import type { Behaviour } from './hostile.ts';
 import {
   behaviours,
   completion,
@@ -13,92 +12,10 @@ import {
   whole,
   wrongUsages,
 } from './hostile_behaviours.ts';
-import { type Installation, startInstallation } from './installation.ts';
+import { model, readStream, secret, startProviders, twoOffers, usualCost } from './providers.ts';
 
-const model = 'openai/gpt-4o-mini';
-/** Offered by DeepInfra and Groq; the cheaper is asked first. */
-const twoOffers = 'meta-llama/llama-3.3-70b-instruct';
-const promptPrice = 0.15;
-const completionPrice = 0.6;
-/** nano-USD of the usage that hostile answers report: 24 and 10 tokens at USD 0.15 and 0.60 a million. */
-const usualCost = 24 * promptPrice * 1000 + 10 * completionPrice * 1000;
-const secret = 'sk-upstream-secret-canary';
-
-let openai: Hostile;
-let groq: Hostile;
-let deepinfra: Hostile;
-let installation: Installation;
-let books: Books;
-
-before(async () => {
-  [openai, groq, deepinfra] = await Promise.all([startHostile(), startHostile(), startHostile()]);
-  installation = await startInstallation({
-    env: {
-      OPENAI_API_KEY: secret,
-      OPENAI_BASE_URL: openai.baseUrl,
-      GROQ_API_KEY: secret,
-      GROQ_BASE_URL: groq.baseUrl,
-      DEEPINFRA_API_KEY: secret,
-      DEEPINFRA_BASE_URL: deepinfra.baseUrl,
-      FIRST_BYTE_TIMEOUT_MS: '400',
-      IDLE_TIMEOUT_MS: '400',
-      CONNECT_TIMEOUT_MS: '400',
-      MAX_ANSWER_BYTES: '2000000',
-      RATE_LIMIT_RPM: '0',
-    },
-  });
-  books = await openBooks(installation);
-});
-
-after(async () => {
-  const report = await installation.akai('audit');
-  assert.equal(report.ok, true, JSON.stringify(report));
-  await books.settled();
-  assert.ok(!installation.output().includes(secret), 'the log holds a provider key');
-  await books[Symbol.asyncDispose]();
-  await installation.remove();
-  await Promise.all([openai.close(), groq.close(), deepinfra.close()]);
-});
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly text: string;
-  readonly requestId: string;
-}
-
-async function ask(body: object = {}, headers: Record<string, string> = {}): Promise<Answer> {
-  const response = await fetch(`${installation.baseUrl}/chat/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${installation.key}`, ...headers },
-    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }], ...body }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  const text = await response.text().catch(() => 'CUT');
-  assert.ok(!text.includes(secret), 'an answer holds a provider key');
-  const requestId = response.headers.get('x-request-id') ?? '';
-  return { status: response.status, headers: response.headers, text, requestId };
-}
-
-interface Streamed {
-  readonly text: string;
-  readonly done: boolean;
-  readonly finish: string | null;
-  readonly error: unknown;
-}
-
-function readStream(text: string): Streamed {
-  const events = text.split('\n\n').filter(Boolean);
-  const chunks = events
-    .filter((event) => event.startsWith('data: {'))
-    .map((event) => JSON.parse(event.slice(6)));
-  return {
-    text: chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join(''),
-    done: events.at(-1) === 'data: [DONE]',
-    finish: chunks.map((chunk) => chunk.choices[0]?.finish_reason).findLast(Boolean) ?? null,
-    error: chunks.map((chunk) => chunk.error).find(Boolean) ?? null,
-  };
-}
+const { openai, groq, deepinfra, books, ask, stop } = await startProviders();
+after(stop);
 
 describe('an answer in one piece', () => {
   const failing: readonly (keyof typeof behaviours)[] = [
@@ -296,116 +213,6 @@ describe('a second offer', () => {
     const { text } = await ask({ model: twoOffers, stream: true });
     assert.ok(readStream(text).error);
     assert.equal(groq.received.length, 0);
-  });
-});
-
-describe('a stream', () => {
-  const failingBeforeFirst = [
-    'hangAfterHeaders',
-    'resetAfterHeaders',
-    'html200',
-    'emptyStream',
-    'onlyDone',
-    'errorFirstInStream',
-    'endlessEvent',
-    'hugeEvent',
-    'gzipJson',
-  ] as const;
-  for (const name of failingBeforeFirst)
-    test(`${name}: 503 and free, or a clean error`, async () => {
-      openai.behave(behaviours[name]);
-      const { status, text, requestId } = await ask({ stream: true });
-      if (status === 200) assert.ok(readStream(text).error, text);
-      else assert.equal(status, 503, text);
-      assert.equal((await books.receipt(requestId)).charged, 0);
-    });
-
-  const breaking = [
-    'hangMidStream',
-    'resetMidStream',
-    'endMidStream',
-    'halfAChunkThenEnd',
-    'halfAChunkThenCut',
-    'noFinish',
-    'malformedEvent',
-    'errorMidStream',
-  ] as const;
-  for (const name of breaking)
-    test(`${name}: an error chunk, no [DONE], free`, async () => {
-      openai.behave(behaviours[name]);
-      const { status, text, requestId } = await ask({ stream: true });
-      assert.equal(status, 200);
-      const read = readStream(text);
-      assert.equal(read.finish, 'error', text);
-      assert.equal(read.done, false);
-      const receipt = await books.receipt(requestId);
-      assert.deepEqual([receipt.outcome, receipt.charged], ['released', 0]);
-    });
-
-  const complete = [
-    'noDone',
-    'usageOnFinish',
-    'usageOnEvery',
-    'splitEverywhere',
-    'splitOddly',
-    'crlf',
-    'comments',
-    'manyEventsAWrite',
-  ] as const;
-  for (const name of complete)
-    test(`${name}: whole, charged as reported`, async () => {
-      openai.behave(behaviours[name]);
-      for (const include_usage of [false, true]) {
-        const { text, requestId } = await ask({ stream: true, stream_options: { include_usage } });
-        const read = readStream(text);
-        assert.equal(read.finish, 'stop', text);
-        assert.equal(read.done, true);
-        const expected = name.startsWith('split') ? 'বাংলাদেশের রাজধানী ঢাকা। 🇧🇩' : /^(word )+$/;
-        if (typeof expected === 'string') assert.equal(read.text, expected);
-        else assert.match(read.text, expected);
-        const receipt = await books.receipt(requestId);
-        assert.deepEqual([receipt.outcome, receipt.charged], ['settled', usualCost]);
-        const usages = [...text.matchAll(/"usage":/g)].length;
-        assert.equal(usages, include_usage ? 1 : 0, 'usage stands in the last chunk, if anywhere');
-        if (include_usage) {
-          const last = JSON.parse(text.split('\n\n').at(-3)?.slice(6) ?? '');
-          assert.deepEqual(last.choices, []);
-          assert.equal(last.usage.cost, usualCost / 1e9);
-        }
-      }
-    });
-
-  test('without usage: an estimate of what was delivered', async () => {
-    openai.behave(behaviours.noUsage);
-    const { text, requestId } = await ask({
-      stream: true,
-      stream_options: { include_usage: true },
-    });
-    assert.ok(readStream(text).done);
-    const receipt = await books.receipt(requestId);
-    assert.equal(receipt.outcome, 'estimated');
-    assert.equal(receipt.output_tokens, Math.ceil(('word '.length * 5) / 4));
-    assert.match(text, /"estimated":true/);
-  });
-
-  test('the upstream is always asked for usage, and gets what the client sent besides', async () => {
-    openai.behave(good());
-    openai.forget();
-    await ask({
-      stream: true,
-      foo: [1.5, { bar: 'ঢাকা' }],
-      max_cost: 1,
-      stream_options: { include_obfuscation: false },
-    });
-    const { body, headers } = await openai.request();
-    assert.deepEqual(body, {
-      model: 'gpt-4o-mini',
-      messages: [{ role: 'user', content: 'Hello' }],
-      stream: true,
-      foo: [1.5, { bar: 'ঢাকা' }],
-      stream_options: { include_obfuscation: false, include_usage: true },
-    });
-    assert.equal(headers.authorization, `Bearer ${secret}`);
   });
 });
 
