@@ -1,7 +1,6 @@
 /** Money as integers: balances and charges in nano-USD (10⁻⁹ USD), prices in pico-USD (10⁻¹²) a token. */
 
 export type Nano = number & { readonly unit: 'nano-USD' };
-export type Pico = number & { readonly unit: 'pico-USD' };
 
 export class MoneyError extends Error {}
 
