@@ -100,7 +100,7 @@ function headersOf(bucket: Bucket, rpm: number): readonly string[] {
 }
 
 /** A span as OpenAI writes it: "20ms", "1.5s", "6m0s". */
-function duration(ms: number): string {
+export function duration(ms: number): string {
   if (ms < 1000) return `${Math.ceil(ms)}ms`;
   const seconds = Math.ceil(ms / 100) / 10;
   if (seconds < 60) return `${seconds}s`;

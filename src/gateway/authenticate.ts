@@ -93,7 +93,7 @@ export class KeyDirectory {
 }
 
 /** The text of the key that a request brings; null when it brings none. */
-function presentedKey(request: IncomingMessage): string | null {
+export function presentedKey(request: IncomingMessage): string | null {
   const header = request.headers.authorization;
   if (!header) return null;
   const match = /^Bearer +(\S+) *$/i.exec(header);
@@ -104,7 +104,7 @@ function presentedKey(request: IncomingMessage): string | null {
  * The address of the client: that of the socket, or, behind `trustedProxies` proxies, the entry that the outermost
  * of them wrote. What stands further left was sent by the client and proves nothing.
  */
-function clientAddress(request: IncomingMessage, trustedProxies: number): string {
+export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
   const socket = request.socket.remoteAddress ?? '';
   if (trustedProxies === 0) return socket;
   const forwarded = String(request.headers['x-forwarded-for'] ?? '')
