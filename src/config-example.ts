@@ -34,7 +34,7 @@ export function configExample(): string {
     'Every setting at its default. Copy this file to .env and change what you need. Made by npm run env: do not edit.',
   );
   const keys = comment(
-    'Providers: a key makes the provider real. A base URL sends its requests elsewhere; it may be on this machine.',
+    'Providers: a key or a base URL makes the provider real. A base URL sends its requests elsewhere, which may be on this machine. A sandbox with a real provider has no demo key and serves this machine only.',
   );
   return `${head}\n\n${general.join('\n')}\n${keys}\n\n${access.join('\n')}`;
 }

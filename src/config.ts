@@ -55,6 +55,20 @@ function url(variable: string, fallback: string, sentence: string): Setting<stri
   return { variable, parse, fallback, sentence };
 }
 
+const mostUsd = 1000;
+
+/** An amount that stays text, because money is made of text exactly, and not by way of a double. */
+function usd(variable: string, fallback: string, sentence: string): Setting<string> {
+  const parse = (value: string): string => {
+    if (!/^\d{1,4}(?:\.\d{1,9})?$/.test(value) || Number(value) > mostUsd)
+      throw new SettingError(
+        `${variable} must be an amount of US dollars from 0 to ${mostUsd} with up to nine decimals, such as ${fallback}, not "${value}".`,
+      );
+    return value;
+  };
+  return { variable, parse, fallback, sentence };
+}
+
 const day = 86_400_000;
 
 export const settings = {
@@ -103,7 +117,7 @@ export const settings = {
     1_000_000,
     'Requests that one account may have in flight in one process.',
   ),
-  minimumBalance: text(
+  minimumBalance: usd(
     'MINIMUM_BALANCE_USD',
     '0.50',
     'A wallet whose settled balance is below this gets 402.',
@@ -189,6 +203,11 @@ type Values = {
 export interface ProviderAccess {
   readonly apiKey: string;
   readonly baseUrl: string;
+}
+
+/** Whether requests reach the provider itself, or what the operator put in its place, and not our stand-in. */
+export function isReal({ apiKey, baseUrl }: ProviderAccess): boolean {
+  return apiKey !== '' || baseUrl !== '';
 }
 
 export interface Config extends Values {

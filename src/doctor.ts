@@ -6,7 +6,7 @@ import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
-import { type Config, isLoopback, providerVariables } from './config.ts';
+import { type Config, isLoopback, isReal, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
 import { recoveryState } from './wallet/instances.ts';
@@ -211,24 +211,28 @@ async function ownServer({ dataDir }: Config): Promise<number | null> {
 
 function providerKeys({ mode, providers: access }: Config): Check {
   const name = 'Providers';
-  const real = [...access].filter(([, { apiKey }]) => apiKey !== '').map(([id]) => id);
+  const real = [...access].filter(([, own]) => isReal(own)).map(([id]) => id);
   const names = real.map((id) => providers.get(id)?.name ?? id).join(', ');
   if (real.length > 0) return ok(name, `real: ${names}`);
   const variables = [...access.keys()].map((id) => providerVariables(id).apiKey).join(', ');
   if (mode === 'sandbox')
     return ok(name, `stand-ins on this machine; real with any of ${variables}`);
-  return problem(name, 'none has a key, so no model can answer', `Set one of ${variables}.`);
+  return problem(
+    name,
+    'none has a key or a base URL, so no model can answer',
+    `Set one of ${variables}.`,
+  );
 }
 
 function exposure({ host, mode, providers: access }: Config): Check {
   const name = 'Network';
-  const real = [...access.values()].some(({ apiKey }) => apiKey !== '');
+  const real = [...access.values()].some(isReal);
   if (isLoopback(host)) return ok(name, `${host}: this machine only`);
   if (mode === 'sandbox' && real)
     return problem(
       name,
       `${host}: open to the network, while sandbox money buys real answers`,
-      'Set HOST=127.0.0.1, or take the provider keys out.',
+      'Set HOST=127.0.0.1, or take the keys and base URLs of providers out.',
     );
   return ok(name, `${host}: open to the network`);
 }

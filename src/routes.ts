@@ -4,10 +4,10 @@ import { authenticate } from './gateway/authenticate.ts';
 import type { Gateway } from './gateway/call.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
-import { modelBody, modelListBody } from './gateway/models.ts';
+import type { ModelBodies } from './gateway/models.ts';
 
 export interface Api extends Gateway {
-  readonly mode: 'sandbox' | 'live';
+  readonly models: ModelBodies;
 }
 
 interface Endpoint {
@@ -25,14 +25,14 @@ const endpoints: readonly Endpoint[] = [
     method: 'GET',
     path: '/v1/models',
     who: 'key',
-    handle: (api, exchange) => exchange.json(modelListBody(api.mode)),
+    handle: (api, exchange) => exchange.json(api.models.list),
   },
   {
     method: 'GET',
     path: '/v1/models/*',
     who: 'key',
     handle: (api, exchange, id) => {
-      const body = modelBody(id, api.mode);
+      const body = api.models.one(id);
       if (!body) throw new ApiError('model_not_found', { message: `Model not found: ${id}` });
       exchange.json(body);
     },

@@ -11,6 +11,7 @@ import { Limits } from './gateway/admit.ts';
 import { KeyDirectory } from './gateway/authenticate.ts';
 import { Routes } from './gateway/choose.ts';
 import { ClientLeft, Exchange } from './gateway/exchange.ts';
+import { modelBodies } from './gateway/models.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { createLog, type Log } from './log.ts';
 import { curlCommand } from './pages/home.ts';
@@ -109,15 +110,16 @@ function buildApi(
   sandboxUrl: string | null,
 ): Api {
   const one = (name: string) => database.connect({ max: 1, name: `akai ${name}` });
+  const routes = new Routes(config, sandboxUrl);
   return {
-    mode: config.mode,
+    models: modelBodies(routes.all()),
     keys: new KeyDirectory(database.sql, one('keys'), demoAllowed(config)),
     limits: new Limits({
       keyRpm: config.rateLimitRpm,
       accountRpm: config.accountRateLimitRpm,
       accountConcurrency: config.accountConcurrency,
     }),
-    routes: new Routes(config, sandboxUrl),
+    routes,
     upstreams: new Upstreams(config),
     ledger: new Ledger(one('ledger'), one('checkpoints'), lease, {
       floor: parseUsd(config.minimumBalance),
@@ -138,7 +140,7 @@ function refuseExposure(config: Config): void {
   const { host, mode } = config;
   if (mode !== 'sandbox' || demoAllowed(config) || isLoopback(host)) return;
   throw new StartError(
-    `A sandbox with a provider key serves this machine only, not HOST=${host}: take HOST out, or the key, or set MODE=live.`,
+    `A sandbox with a provider's key or base URL serves this machine only, not HOST=${host}: take out HOST, or the provider's settings, or set MODE=live.`,
   );
 }
 

@@ -29,8 +29,9 @@ ${general.join('\n')}
 
 ## Providers
 
-A key makes the provider real; without any key a sandbox installation answers by itself. A base URL sends the provider's
-requests elsewhere, to a machine of your own too.
+A key or a base URL makes the provider real; without any a sandbox installation answers by itself. A base URL sends the
+provider's requests elsewhere, to a machine of your own too. A sandbox with a real provider has no demo key, and serves this
+machine only.
 
 | Provider | Key | Base URL | Its default |
 | --- | --- | --- | --- |

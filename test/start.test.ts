@@ -1,5 +1,6 @@
 /** What a start refuses, in one sentence each, and what it leaves alone then. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Installation, runAkai, startInstallation, temporaryDataDir } from './installation.ts';
@@ -31,6 +32,7 @@ test('a taken port: one sentence, and no database is made', async () => {
   const sentence = await refused({ DATA_DIR: dataDir, PORT: String(address.port) });
   assert.match(sentence, new RegExp(`^Port ${address.port} is taken`));
   other.close();
+  assert.deepEqual(readdirSync(dataDir), []);
 });
 
 test('a second server on the same data: one sentence with the first one’s pid, which goes on answering', async () => {
@@ -40,16 +42,38 @@ test('a second server on the same data: one sentence with the first one’s pid,
   assert.equal(health.status, 200);
 });
 
-test('a sandbox with a provider key is not opened to the network', async () => {
+test('a sandbox with a real provider is not opened to the network, whether a key or a base URL makes it real', async () => {
   const dataDir = await temporaryDataDir();
-  const env = { DATA_DIR: dataDir, HOST: '0.0.0.0', OPENAI_API_KEY: 'test' };
-  assert.match(await refused(env), /serves this machine only/);
+  for (const real of [{ OPENAI_API_KEY: 'test' }, { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' }]) {
+    const env = { DATA_DIR: dataDir, HOST: '0.0.0.0', ...real };
+    assert.match(await refused(env), /serves this machine only/);
+  }
+  assert.deepEqual(readdirSync(dataDir), []);
+});
+
+test('a sandbox with a base URL of a provider gives nobody a demo key', async () => {
+  await using real = await startInstallation({
+    env: { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' },
+  });
+  assert.doesNotMatch(real.output(), /sk-or-/);
+  assert.match(real.output(), /Make an account and a key/);
+  assert.match(installation.output(), /sk-or-/);
 });
 
 test('a setting that cannot be: its name and what it takes', async () => {
   assert.match(await refused({ RATE_LIMIT_RPM: 'many' }), /^RATE_LIMIT_RPM must be a whole number/);
   assert.match(await refused({ MODE: 'production' }), /^MODE must be sandbox or live/);
   assert.match(await refused({ HOST: '203.0.113.1' }), /not an address of this machine/);
+  for (const amount of ['abc', '-1', '1001', '1e3'])
+    assert.match(
+      await refused({ MINIMUM_BALANCE_USD: amount }),
+      /^MINIMUM_BALANCE_USD must be an amount of US dollars from 0 to 1000/,
+    );
+  for (const url of ['nonsense', 'mysql://u:geheim@127.0.0.1/x', 'postgres://u:geheim@:port/x']) {
+    const sentence = await refused({ DATABASE_URL: url });
+    assert.match(sentence, /\bDATABASE_URL\b/);
+    assert.ok(!sentence.includes('geheim'), sentence);
+  }
 });
 
 test('a key whose setting asks for it gets errors as objects, a header overrides it', async () => {

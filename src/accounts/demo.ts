@@ -1,6 +1,6 @@
 /** The demo account of a sandbox without real providers: a key that works at once, with play money. */
 
-import type { Config } from '../config.ts';
+import { type Config, isReal } from '../config.ts';
 import type { Database, Sql } from '../db/database.ts';
 import { parseUsd } from '../wallet/money.ts';
 import { creditWallet, openWallet, walletStatement } from '../wallet/wallets.ts';
@@ -15,7 +15,7 @@ const low = parseUsd('1');
 /** Whether demo keys are good here: only where nobody's real money can be spent with them. */
 export function demoAllowed(config: Config): boolean {
   if (config.mode !== 'sandbox') return false;
-  return [...config.providers.values()].every((provider) => provider.apiKey === '');
+  return ![...config.providers.values()].some(isReal);
 }
 
 /**

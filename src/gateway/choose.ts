@@ -1,6 +1,6 @@
 /** Model → the offers that may answer, with how to reach each. */
 import { findModel, type Model, models, type Offer, providers } from '../catalogue/catalogue.ts';
-import type { Config } from '../config.ts';
+import { type Config, isReal } from '../config.ts';
 import { ApiError } from '../errors.ts';
 
 /** One offer and the way to its provider. */
@@ -35,6 +35,11 @@ export class Routes {
     }
   }
 
+  /** Every model that can be asked, in the catalogue's order. */
+  all(): Iterable<Route> {
+    return this.#routes.values();
+  }
+
   /** @throws ApiError model_not_found, naming the successor of a retired model; no_provider when nobody offers it now */
   choose(id: string): Route {
     const model = findModel(id);
@@ -60,7 +65,7 @@ function targetsOf(model: Model, config: Config, sandboxUrl: string | null): rea
   const real = model.offers.flatMap((offer) => {
     const provider = providers.get(offer.provider);
     const access = config.providers.get(offer.provider);
-    if (!provider || !access || (access.apiKey === '' && access.baseUrl === '')) return [];
+    if (!provider || !access || !isReal(access)) return [];
     return [target(offer, access.baseUrl || provider.baseUrl, access.apiKey)];
   });
   const gone = model.retired !== null;

@@ -1,7 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { models } from '../catalogue/catalogue.ts';
-import { modelBody, modelListBody } from './models.ts';
+import { models, providers } from '../catalogue/catalogue.ts';
+import { loadConfig } from '../config.ts';
+import { Routes } from './choose.ts';
+import { type ModelBodies, modelBodies } from './models.ts';
+
+function bodies(environment: Record<string, string>): ModelBodies {
+  const config = loadConfig(environment, [...providers.keys()]);
+  const standIn = config.mode === 'sandbox' ? 'http://127.0.0.1:9/v1' : null;
+  return modelBodies(new Routes(config, standIn).all());
+}
+
+interface Listed {
+  readonly id: string;
+  readonly pricing: Record<string, unknown>;
+  readonly providers: readonly string[];
+}
+
+const listed = ({ list }: ModelBodies): Listed[] => JSON.parse(list.toString()).data;
+const idsOf = (some: ModelBodies): string[] => listed(some).map(({ id }) => id);
+
+const sandbox = bodies({});
 
 const golden =
   '{"id":"openai/gpt-4o-mini","object":"model","created":1715644800,"owned_by":"openai","name":"GPT-4o mini",' +
@@ -13,30 +32,52 @@ const golden =
   '"top_logprobs","top_p"],"providers":["OpenAI"],"deprecation_date":"2027-01-14"}';
 
 test('describes gpt-4o-mini as OpenAI does, with price and abilities beside it', () => {
-  assert.equal(modelBody('openai/gpt-4o-mini', 'sandbox')?.toString(), golden);
-  assert.equal(modelBody('openai/gpt-4o-mini-2024-07-18', 'live')?.toString(), golden);
-  assert.equal(modelBody('openai/gpt-nought', 'live'), null);
+  const live = bodies({ MODE: 'live', OPENAI_API_KEY: 'x' });
+  assert.equal(sandbox.one('openai/gpt-4o-mini')?.toString(), golden);
+  assert.equal(live.one('openai/gpt-4o-mini-2024-07-18')?.toString(), golden);
+  assert.equal(live.one('openai/gpt-nought'), null);
 });
 
-test('lists every model in sandbox, and in live those that still exist', () => {
-  const list = JSON.parse(modelListBody('sandbox').toString());
-  assert.equal(list.object, 'list');
-  assert.deepEqual(
-    list.data.map((model: { id: string }) => model.id),
-    [...models.keys()],
-  );
-  assert.equal(JSON.stringify(list.data[0]), golden);
+test('a sandbox lists every model, because its stand-in answers for all', () => {
+  assert.equal(JSON.parse(sandbox.list.toString()).object, 'list');
+  assert.deepEqual(idsOf(sandbox), [...models.keys()]);
+  assert.equal(listed(sandbox).length, 20);
+  assert.equal(JSON.stringify(listed(sandbox)[0]), golden);
+});
+
+test('live, only what a provider can be asked for is listed, at the price of the one asked first', () => {
+  const llama = 'meta-llama/llama-3.3-70b-instruct';
+  const groq = bodies({ MODE: 'live', GROQ_API_KEY: 'x' });
+  const entry = listed(groq).find(({ id }) => id === llama);
+  assert.equal(entry?.pricing.prompt, '0.00000059');
+  assert.equal(entry.pricing.completion, '0.00000079');
+  assert.deepEqual(entry.providers, ['Groq']);
+  assert.equal(groq.one(llama)?.toString(), JSON.stringify(entry));
+  assert.equal(idsOf(groq).includes('openai/gpt-4o-mini'), false);
+  assert.equal(groq.one('openai/gpt-4o-mini'), null);
+
+  const both = bodies({
+    MODE: 'live',
+    GROQ_API_KEY: 'x',
+    DEEPINFRA_BASE_URL: 'http://127.0.0.1:9',
+  });
+  const cheaper = listed(both).find(({ id }) => id === llama);
+  assert.deepEqual(cheaper?.providers, ['DeepInfra', 'Groq']);
+  assert.ok(Number(cheaper.pricing.prompt) < Number(entry.pricing.prompt));
+
+  assert.deepEqual(idsOf(bodies({ MODE: 'live' })), []);
+});
+
+test('a retired model is listed in sandbox only', () => {
   const retired = 'anthropic/claude-3-5-sonnet';
-  assert.ok(modelBody(retired, 'sandbox'));
-  assert.equal(modelBody(retired, 'live'), null);
-  const live = modelListBody('live').toString();
-  assert.equal(live.includes(`"id":"${retired}"`), false);
-  assert.ok(live.includes('"id":"anthropic/claude-sonnet-5.5"'));
-  assert.equal(JSON.parse(live).data.length, list.data.length - 1);
+  const live = bodies({ MODE: 'live', ANTHROPIC_API_KEY: 'x' });
+  assert.ok(sandbox.one(retired));
+  assert.equal(live.one(retired), null);
+  assert.ok(live.one('anthropic/claude-sonnet-5.5'));
 });
 
 test('shows the dearer prices of long prompts', () => {
-  const grok = JSON.parse(String(modelBody('x-ai/grok-4.7', 'live')));
+  const grok = JSON.parse(String(sandbox.one('x-ai/grok-4.7')));
   assert.deepEqual(grok.pricing.tiers, [
     {
       above_prompt_tokens: 200000,
@@ -45,8 +86,4 @@ test('shows the dearer prices of long prompts', () => {
       input_cache_read: '0.000001',
     },
   ]);
-});
-
-test('is made once', () => {
-  assert.equal(modelListBody('live'), modelListBody('live'));
 });

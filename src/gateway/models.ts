@@ -1,10 +1,8 @@
 /** The answers of GET /v1/models and GET /v1/models/{author}/{name}, made once. */
 
-import { findModel, type Model, models, providers } from '../catalogue/catalogue.ts';
+import { findModel, providers } from '../catalogue/catalogue.ts';
 import { formatPrice, type UnitPrices } from '../catalogue/prices.ts';
-import type { Config } from '../config.ts';
-
-type Mode = Config['mode'];
+import type { Route } from './choose.ts';
 
 /** Decimal strings in USD a token, under the names that OpenRouter's clients read. */
 function pricing(prices: UnitPrices): Record<string, string> {
@@ -22,8 +20,8 @@ function pricing(prices: UnitPrices): Record<string, string> {
 }
 
 /** The prices shown are those of the offer that is tried first; a tier replaces them above its number of prompt tokens. */
-function describe(model: Model): object {
-  const offer = model.offers[0];
+function describe({ model, targets }: Route): object {
+  const offer = targets[0]?.offer;
   const tiers = offer?.prices.tiers.map((tier) => ({
     above_prompt_tokens: tier.aboveInputTokens,
     ...pricing(tier.prices),
@@ -42,41 +40,28 @@ function describe(model: Model): object {
     },
     pricing: offer && { ...pricing(offer.prices), ...(tiers?.length ? { tiers } : {}) },
     supported_parameters: model.supportedParameters,
-    providers: model.offers.map(({ provider }) => providers.get(provider)?.name ?? provider),
+    providers: targets.map(({ offer: { provider } }) => providers.get(provider)?.name ?? provider),
     ...(model.deprecationDate === null ? {} : { deprecation_date: model.deprecationDate }),
     ...(model.retired?.replacedBy ? { replaced_by: model.retired.replacedBy } : {}),
   };
 }
 
-interface Bodies {
+export interface ModelBodies {
+  /** The JSON of every model that can be asked here. */
   readonly list: Buffer;
-  readonly byId: ReadonlyMap<string, Buffer>;
+  /** The JSON of one model by id or alias; null where it cannot be asked here. */
+  one(idOrAlias: string): Buffer | null;
 }
 
-const made = new Map<Mode, Bodies>();
-
-function bodies(mode: Mode): Bodies {
-  const known = made.get(mode);
-  if (known) return known;
-  const texts = [...models.values()]
-    .filter((model) => mode === 'sandbox' || model.retired === null)
-    .map((model): [string, string] => [model.id, JSON.stringify(describe(model))]);
-  const list = `{"object":"list","data":[${texts.map(([, text]) => text).join()}]}`;
-  const fresh: Bodies = {
-    list: Buffer.from(list),
-    byId: new Map(texts.map(([id, text]) => [id, Buffer.from(text)])),
+/** @param routes what this installation can send requests to: nothing else is listed */
+export function modelBodies(routes: Iterable<Route>): ModelBodies {
+  const texts = Array.from(routes, (route): [string, string] => [
+    route.model.id,
+    JSON.stringify(describe(route)),
+  ]);
+  const byId = new Map(texts.map(([id, text]) => [id, Buffer.from(text)]));
+  return {
+    list: Buffer.from(`{"object":"list","data":[${texts.map(([, text]) => text).join()}]}`),
+    one: (idOrAlias) => byId.get(findModel(idOrAlias)?.id ?? '') ?? null,
   };
-  made.set(mode, fresh);
-  return fresh;
-}
-
-/** The JSON of every model sold in this mode; a retired one is listed in sandbox only. */
-export function modelListBody(mode: Mode): Buffer {
-  return bodies(mode).list;
-}
-
-/** The JSON of one model by id or alias; `null` where this mode does not sell it. */
-export function modelBody(idOrAlias: string, mode: Mode): Buffer | null {
-  const model = findModel(idOrAlias);
-  return model && (bodies(mode).byId.get(model.id) ?? null);
 }

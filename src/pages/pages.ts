@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { html, raw } from 'hono/html';
 import { models, providers } from '../catalogue/catalogue.ts';
-import type { Config } from '../config.ts';
+import { type Config, isReal } from '../config.ts';
 import { ApiError, errorBody, errorHeaders } from '../errors.ts';
 import { type Document, readDocuments } from './documents.ts';
 import { type Html, page, securityHeaders } from './frame.ts';
@@ -83,9 +83,9 @@ export function buildPages(context: PagesContext): Hono {
   return app;
 }
 
-/** Names of the providers whose key is set. */
+/** Names of the providers that no stand-in answers for. */
 function realProviders({ providers: access }: Config): string[] {
-  const real = [...access].filter(([, { apiKey }]) => apiKey !== '');
+  const real = [...access].filter(([, own]) => isReal(own));
   return real.map(([id]) => providers.get(id)?.name ?? id);
 }
 
