@@ -1,7 +1,7 @@
 /** What providers do wrong while they stream, and what it costs. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { behaviours, good } from './hostile_behaviours.ts';
+import { behaviours, good, stream } from './hostile_behaviours.ts';
 import { readStream, secret, startProviders, usualCost } from './providers.ts';
 
 const { openai, books, ask, stop } = await startProviders();
@@ -83,6 +83,18 @@ describe('a stream', () => {
       }
     });
 
+  test('broken behind its usage: charged as reported, and the error chunk says so', async () => {
+    openai.behave(stream({ usage: 'every', breakAfter: 3 }));
+    const { text, requestId } = await ask({ stream: true });
+    const read = readStream(text);
+    assert.equal(read.finish, 'error');
+    const receipt = await books.receipt(requestId);
+    assert.equal(receipt.outcome, 'settled');
+    assert.ok(receipt.charged > 0);
+    const last = JSON.parse(text.trim().split('\n\n').at(-1)?.slice(6) ?? '');
+    assert.equal(last.usage.cost, receipt.charged / 1e9);
+  });
+
   test('without usage: an estimate of what was delivered', async () => {
     openai.behave(behaviours.noUsage);
     const { text, requestId } = await ask({
@@ -103,6 +115,7 @@ describe('a stream', () => {
       stream: true,
       foo: [1.5, { bar: 'ঢাকা' }],
       max_cost: 1,
+      provider: {},
       stream_options: { include_obfuscation: false },
     });
     const { body, headers } = await openai.request();
@@ -111,6 +124,8 @@ describe('a stream', () => {
       messages: [{ role: 'user', content: 'Hello' }],
       stream: true,
       foo: [1.5, { bar: 'ঢাকা' }],
+      max_cost: 1,
+      provider: {},
       stream_options: { include_obfuscation: false, include_usage: true },
     });
     assert.equal(headers.authorization, `Bearer ${secret}`);

@@ -129,7 +129,8 @@ function makeModel(author: AuthorEntry, entry: ModelEntry): Model {
     created: entry.created ?? Date.parse(`${entry.released}T00:00:00Z`) / 1000,
     contextLength: entry.contextLength,
     maxOutputTokens: entry.maxOutputTokens,
-    inputModalities: ['text', ...(entry.input ?? [])],
+    // Audio tokens have no price of their own in this data, so audio is not sold.
+    inputModalities: ['text', ...(entry.input ?? []).filter((kind) => kind !== 'audio')],
     outputModalities: ['text'],
     supportedParameters: entry.parameters.split(' '),
     aliases: entry.aliases ?? [],

@@ -17,13 +17,9 @@ export interface ChatTarget {
   readonly cap: number | null;
 }
 
-/** Members of the request that are meant for the gateway and go no further. */
-const ours: Edits = { max_cost: null, provider: null, models: null };
-
 /** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. */
 export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
   const edits: Record<string, Edits[string]> = {
-    ...ours,
     model: JSON.stringify(target.upstreamModel),
   };
   const limit = target.cap ?? clientLimit(body.parsed);

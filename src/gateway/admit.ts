@@ -51,7 +51,9 @@ export class Limits {
       key.tokens -= 1;
       account.tokens -= 1;
     }
-    announce(headersOf(key, keyRpm));
+    // Of the two, the one that is reached first.
+    const isKeyTighter = key.tokens <= account.tokens;
+    announce(isKeyTighter ? headersOf(key, keyRpm) : headersOf(account, accountRpm));
     if (waitMs > 0) throw new ApiError('rate_limit_exceeded', { retryAfterMs: waitMs });
     if (!isAdmitted) throw new ApiError('too_many_requests_in_flight', { retryAfterMs: 1000 });
     this.#inFlight.set(accountId, inFlight + 1);

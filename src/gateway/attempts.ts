@@ -107,8 +107,10 @@ function wasReset(error: UpstreamBroken): boolean {
 async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
   const { status } = call;
   const body = await call.text(errorBodyBytes).catch(() => '');
-  // Some providers quote the key that they were given.
-  const message = messageOf(body).replaceAll(target.apiKey || '\0', '…');
+  // Some providers quote the key that they were given, or the address that was asked.
+  const message = [target.apiKey, target.origin, new URL(target.origin).host]
+    .filter((secret) => secret !== '')
+    .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
   if (status === 400 || status === 422)
     return new Refusal(status, message, rejected('upstream_rejected', message), null);
   if (status === 413)

@@ -97,3 +97,31 @@ test('the bound of the prompt covers its bytes and its images, the estimate stay
   assert.ok(image.inputBound > 2 * 48_000 && image.inputBound < 100_000, String(image.inputBound));
   assert.ok(image.inputEstimate < 3000);
 });
+
+test('what is attached counts, however it is written', () => {
+  const plain = JSON.stringify({
+    ...good,
+    messages: [
+      { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x/y' } }] },
+    ],
+  });
+  const escaped = plain.replaceAll('image_url', 'image\\u005furl');
+  assert.notEqual(plain, escaped);
+  assert.ok(read(plain).inputBound > 48_000);
+  assert.ok(read(escaped).inputBound > 48_000);
+  for (const type of ['file', 'video_url', 'something_new', undefined]) {
+    const messages = [{ role: 'user', content: [{ type }] }];
+    assert.equal(read({ ...good, messages }).inputBound, Number.MAX_SAFE_INTEGER);
+  }
+  const text = { type: 'text', text: 'Hi' };
+  assert.ok(read({ ...good, messages: [{ role: 'user', content: [text] }] }).inputBound < 2000);
+});
+
+test('what has no price is not sold: sound, other tiers of service', () => {
+  const sound = { type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } };
+  const messages = [{ role: 'user', content: [sound] }];
+  assert.match(refusal({ ...good, messages }).message, /Audio input is not available/);
+  assert.equal(refusal({ ...good, modalities: ['text', 'audio'] }).param, 'modalities');
+  assert.equal(refusal({ ...good, service_tier: 'priority' }).param, 'service_tier');
+  read({ ...good, modalities: ['text'], service_tier: 'auto' });
+});

@@ -85,10 +85,13 @@ const parameters: Readonly<Record<string, Check>> = {
   response_format: object,
   reasoning_effort: string,
   verbosity: oneOf('low', 'medium', 'high'),
-  modalities: array,
-  audio: object,
+  modalities: [
+    (value) => Array.isArray(value) && value.every((item) => item === 'text'),
+    '["text"]: audio tokens have no price here',
+  ],
   prediction: object,
-  service_tier: string,
+  // Other tiers have other prices.
+  service_tier: oneOf('auto', 'default'),
   store: boolean,
   metadata: object,
   user: string,
@@ -137,7 +140,7 @@ export function readChatRequest(body: Buffer): ChatRequest {
     includeUsage: isObject(stream_options) && stream_options.include_usage === true,
     maxTokens: clientLimit(parsed),
     choices: typeof n === 'number' ? n : 1,
-    ...inputSize(messages, text, body.length),
+    ...inputSize(messages, body.length),
   };
 }
 
@@ -148,31 +151,50 @@ const imageTokensBound = 48_169;
 const imageTokensEstimate = 765;
 const bytesPerToken = 4;
 
-/** Size of the prompt in tokens: text, files and sound by their bytes, an image by what images cost. */
+/** What stands in a prompt besides text. */
+interface Attachments {
+  images: number;
+  /** Bytes of the request that are images, and no text. */
+  imageBytes: number;
+  /** Files, video and whatever else has no known size in tokens. */
+  unbounded: boolean;
+}
+
+/**
+ * Size of the prompt in tokens: text by its bytes, images by what images cost. What else may be attached has no bound but
+ * the model's context.
+ * @throws ApiError invalid_request for sound, which has no price
+ */
 function inputSize(
   messages: readonly unknown[],
-  text: string,
   bytes: number,
 ): { inputBound: number; inputEstimate: number } {
-  const images = text.includes('"image_url"') ? imagesOf(messages) : { count: 0, bytes: 0 };
-  const textBytes = bytes - images.bytes;
+  const attached: Attachments = { images: 0, imageBytes: 0, unbounded: false };
+  for (const message of messages) {
+    const content = isObject(message) ? message.content : null;
+    if (Array.isArray(content)) for (const part of content) attach(attached, part);
+  }
+  const { images, imageBytes, unbounded } = attached;
+  const textBytes = bytes - imageBytes;
   return {
-    inputBound: textBytes + overheadTokens + 10 * messages.length + images.count * imageTokensBound,
-    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images.count * imageTokensEstimate,
+    inputBound: unbounded
+      ? Number.MAX_SAFE_INTEGER
+      : textBytes + overheadTokens + 10 * messages.length + images * imageTokensBound,
+    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images * imageTokensEstimate,
   };
 }
 
-function imagesOf(messages: readonly unknown[]): { count: number; bytes: number } {
-  const images = { count: 0, bytes: 0 };
-  for (const message of messages) {
-    if (!isObject(message) || !Array.isArray(message.content)) continue;
-    for (const part of message.content) {
-      if (!isObject(part) || part.type !== 'image_url') continue;
-      images.count += 1;
-      const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
-      // Base64 is ASCII: its length in characters is its length in bytes.
-      if (typeof url === 'string' && url.startsWith('data:')) images.bytes += url.length;
-    }
+function attach(attached: Attachments, part: unknown): void {
+  const type = isObject(part) ? part.type : null;
+  if (type === 'text' || type === 'refusal') return;
+  if (type === 'input_audio')
+    throw invalid('messages', 'Audio input is not available: audio tokens have no price here.');
+  if (type !== 'image_url' || !isObject(part)) {
+    attached.unbounded = true;
+    return;
   }
-  return images;
+  attached.images += 1;
+  const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
+  // Base64 is ASCII: its length in characters is its length in bytes, unless it is escaped, which only raises the bound.
+  if (typeof url === 'string' && /^data:image\//i.test(url)) attached.imageBytes += url.length;
 }

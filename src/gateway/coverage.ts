@@ -9,8 +9,10 @@ import { estimateTokens } from './meter.ts';
 import type { OpenHold } from './open_hold.ts';
 
 const bytesPerToken = 4;
-/** Tokens of the first checkpoint: what a crash may charge beyond what was delivered, at most. */
+/** Tokens of the first checkpoint; later ones are twice what was delivered. More than that a crash never charges. */
 const firstTokens = 256;
+/** Part of what is covered after which more is asked for. */
+const runningShort = 0.8;
 
 export interface CoveragePlan {
   readonly id: string;
@@ -43,7 +45,7 @@ export class Coverage {
 
   /** Whether it is time to raise, so that it is done before delivery gets there. */
   isRunningShort(bytes: number): boolean {
-    return bytes * 2 >= this.bytes && !this.exhausted && this.#raising === null;
+    return bytes >= this.bytes * runningShort && !this.exhausted && this.#raising === null;
   }
 
   /**
@@ -60,7 +62,7 @@ export class Coverage {
   async #raise(bytes: number): Promise<void> {
     const needed = estimateTokens(bytes);
     if (needed <= this.#tokens && this.#tokens > 0 && this.exhausted) return;
-    const wanted = Math.max(firstTokens, needed * 2, this.#tokens * 2);
+    const wanted = Math.max(firstTokens, needed * 2);
     await this.#hold.confirmed;
     const short = this.#costOf(wanted) - this.#hold.granted;
     if (short > 0) await this.#grow(nano(short), this.#costOf(needed) - this.#hold.granted);

@@ -16,16 +16,10 @@ import { UpstreamBroken } from './upstream.ts';
 /** @throws what the client is told, while nothing has been answered */
 export async function streamAnswer(call: Call): Promise<void> {
   const { gateway, exchange, request, route, plan, hold } = call;
-  let coverage: Coverage | null = null;
-  let covered: Promise<void> = Promise.resolve();
   const write = requestWriter(request, null);
-  const answered = await firstAnswer(call, write, async (upstream, target) => {
+  const answered = await firstAnswer(call, write, async (upstream) => {
     if (!/^text\/event-stream\b/i.test(upstream.header('content-type')))
       throw new UpstreamBroken('the provider did not stream');
-    // The first checkpoint is committed while the provider thinks.
-    coverage = coverageOf(call, target);
-    covered = coverage.raise(0);
-    covered.catch(() => {});
     const id = `"chatcmpl-${exchange.plainId}"`;
     const model = JSON.stringify(route.model.id);
     const relay = new ChatRelay(upstream, request.choices, id, model, gateway.relay);
@@ -33,13 +27,15 @@ export async function streamAnswer(call: Call): Promise<void> {
     return relay;
   });
   const relay = answered.answer;
-  await covered.catch((error: unknown) => {
+  const coverage = coverageOf(call, answered.target);
+  // The first checkpoint, now that there is a first byte: a call whose client got none stays free.
+  await coverage.raise(0).catch((error: unknown) => {
     relay.abandon();
     throw hold.refused ?? error;
   });
   exchange.head(streamHeaders);
   const isAlive = (): boolean => gateway.ledger.lease.isAlive();
-  relay.start(exchange, coverage ?? coverageOf(call, answered.target), plan.allowedTokens, isAlive);
+  relay.start(exchange, coverage, plan.allowedTokens, isAlive);
   const ended = await relay.ended;
   await settleStream(call, answered, ended);
 }
@@ -66,10 +62,11 @@ async function settleStream(
   const reported = relay.usage && readUsage(relay.usage, excludes);
   const nothingOwed = !reported && (ended === 'broken' || relay.deliveredBytes === 0);
   if (ended === 'lost') throw relay.failure ?? new SettlementLost('the lease has ended');
-  const errorChunk = (): string => relay.events.endChunk('error', brokenStream);
+  const errorChunk = (usage: string): string =>
+    relay.events.endChunk('error', `${brokenStream},"usage":${usage}`);
   if (ended !== 'complete' && nothingOwed) {
     await hold.release({ reason: reasons[ended] ?? ended });
-    if (!exchange.left) response.end(errorChunk(), 'latin1');
+    if (!exchange.left) response.end(errorChunk('{"cost":0}'), 'latin1');
     return;
   }
   const usage = reported ?? estimateUsage(request.inputEstimate, relay.deliveredBytes);
@@ -79,8 +76,9 @@ async function settleStream(
   });
   const charged = await hold.settle(ending);
   if (exchange.left) return;
+  const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged));
   if (ended === 'broken') {
-    response.end(errorChunk(), 'latin1');
+    response.end(errorChunk(text), 'latin1');
     return;
   }
   const finish =
@@ -90,7 +88,6 @@ async function settleStream(
           'length',
           `,"ended_by":"${ended === 'exhausted' ? 'insufficient_credits' : 'output_limit'}"`,
         );
-  const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged));
   const last = request.includeUsage ? relay.events.usageChunk(text) : '';
   response.end(`${finish}${last}data: [DONE]\n\n`, 'latin1');
 }
