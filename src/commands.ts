@@ -4,6 +4,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
+import { findModel } from './catalogue/catalogue.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -273,7 +274,10 @@ function positiveUsd(text: string): Nano {
 async function showWallet(given: Arguments, database: Database): Promise<Outcome> {
   const account = await accountOf(given, database);
   const walletId = await openWallet(database.sql, account.id);
-  const { balance, transactions } = await walletStatement(database.sql, walletId);
+  const { balance, transactions: found } = await walletStatement(database.sql, walletId);
+  const transactions = found.map(({ model, ...entry }) =>
+    model === null ? entry : { ...entry, description: `Chat: ${findModel(model)?.name ?? model}` },
+  );
   const lines = transactions.map(
     ({ createdAt, amount, type, description }) =>
       `${createdAt.toISOString()}  ${formatUsd(amount).padStart(14)}  ${type.padEnd(10)}  ${description}`,

@@ -6,13 +6,14 @@ import { demoAllowed, demoKey } from './accounts/demo.ts';
 import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
-import { ApiError, errorBody } from './errors.ts';
+import { ApiError, errorBody, errorHeaders } from './errors.ts';
 import { Limits } from './gateway/admit.ts';
 import { KeyDirectory } from './gateway/authenticate.ts';
 import { Routes } from './gateway/choose.ts';
 import { ClientLeft, Exchange } from './gateway/exchange.ts';
 import { modelBodies } from './gateway/models.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
+import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
 import { curlCommand } from './pages/home.ts';
 import { buildPages } from './pages/pages.ts';
@@ -201,7 +202,11 @@ function serve(
         response.setHeader('connection', 'close');
         exchange.fail(new ApiError('shutting_down', { retryAfterMs: 1000 }));
       } else answer(api, exchange).catch((error: unknown) => failed(exchange, error, log));
-    } else void pages(request, response);
+    } else {
+      // Under whatever the page sets: an answer that knows its own id says that one.
+      response.setHeader('x-request-id', requestIdOf(timeOrderedId()));
+      void pages(request, response);
+    }
   });
   server.on('clientError', refuseGarbage);
   return async () => {
@@ -245,8 +250,15 @@ function refuseGarbage(error: Error, socket: Socket): void {
     return;
   }
   const message = 'The request is not valid HTTP.';
-  const body = errorBody(new ApiError('invalid_request', { message }), 'none', 'text');
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const id = requestIdOf(timeOrderedId());
+  const refusal = new ApiError('invalid_request', { message });
+  const body = errorBody(refusal, id, 'text');
+  const headers = {
+    ...errorHeaders(refusal),
+    'x-request-id': id,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 400 Bad Request\r\n${lines.join('')}\r\n${body}`);
 }

@@ -1,7 +1,7 @@
 /** What a start refuses, in one sentence each, and what it leaves alone then. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Installation, runAkai, startInstallation, temporaryDataDir } from './installation.ts';
 import { isObject } from './shape.ts';
@@ -44,8 +44,9 @@ test('a second server on the same data: one sentence with the first one’s pid,
 
 test('a sandbox with a real provider is not opened to the network, whether a key or a base URL makes it real', async () => {
   const dataDir = await temporaryDataDir();
-  for (const real of [{ OPENAI_API_KEY: 'test' }, { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' }]) {
-    const env = { DATA_DIR: dataDir, HOST: '0.0.0.0', ...real };
+  const reals = { OPENAI_API_KEY: 'test', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' };
+  for (const [name, value] of Object.entries(reals)) {
+    const env = { DATA_DIR: dataDir, HOST: '0.0.0.0', [name]: value };
     assert.match(await refused(env), /serves this machine only/);
   }
   assert.deepEqual(readdirSync(dataDir), []);
@@ -74,6 +75,40 @@ test('a setting that cannot be: its name and what it takes', async () => {
     assert.match(sentence, /\bDATABASE_URL\b/);
     assert.ok(!sentence.includes('geheim'), sentence);
   }
+});
+
+test('every answer has an id of its own', async () => {
+  const { port } = new URL(installation.origin);
+  const garbage = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(port), '127.0.0.1', () => socket.write('GARBAGE\r\n\r\n'));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => (text += part));
+    socket.once('end', () => resolve(text));
+    socket.once('error', reject);
+  });
+  assert.match(garbage, /^HTTP\/1\.1 400 /);
+  const [head = '', body = ''] = garbage.split('\r\n\r\n');
+  const refusal: unknown = JSON.parse(body);
+  assert.ok(isObject(refusal));
+  const ids = [/x-request-id: (\S+)/.exec(head)?.[1]];
+  assert.equal(refusal.request_id, ids[0]);
+  for (const path of [
+    '/',
+    '/healthz',
+    '/docs',
+    '/docs/errors',
+    '/nothing',
+    '/v1/models',
+    '/v1/x',
+  ]) {
+    const answer = await fetch(installation.origin + path, { redirect: 'manual' });
+    const text = await answer.text();
+    const id = answer.headers.get('x-request-id');
+    if (text.startsWith('{"error"')) assert.equal(JSON.parse(text).request_id, id);
+    ids.push(id ?? path);
+  }
+  for (const id of ids) assert.match(String(id), /^req_[0-9a-f]{32}$/);
+  assert.equal(new Set(ids).size, 8);
 });
 
 test('a key whose setting asks for it gets errors as objects, a header overrides it', async () => {

@@ -11,15 +11,14 @@ export type Check = (project: Project) => string[];
 /** Imports run downwards only: a folder may import from the rows below its own. */
 const layers: readonly string[][] = [
   ['main', 'config-example'],
-  ['commands', 'doctor', 'server', 'config-example'],
-  ['settings-page'],
+  ['commands', 'doctor', 'server', 'settings-page'],
   ['routes'],
-  ['gateway', 'pages', 'api'],
-  ['accounts', 'payments', 'conversations', 'sandbox'],
+  ['gateway', 'pages'],
+  ['accounts', 'sandbox'],
   ['wallet', 'dialects'],
   ['catalogue'],
   ['db'],
-  ['config', 'errors', 'log'],
+  ['config', 'errors', 'ids', 'log'],
 ];
 /** The parts of the command line know each other. */
 const together = [['commands', 'doctor']];

@@ -8,7 +8,10 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -245,6 +248,31 @@ describe('what cannot be used is refused in one sentence and left as it was', {
     writeFileSync(control, good);
     await (await openDatabase(data.config(), 'command', quiet)).close();
   });
+});
+
+describe('a backup', () => {
+  const docs = readFileSync(new URL('../../docs/self-hosting.md', import.meta.url), 'utf8');
+  const command = /^cp .* data data-backup$/m.exec(docs)?.[0] ?? 'false';
+  for (const linked of [false, true])
+    test(`as documented, of a data folder that holds ${linked ? 'a link to its database' : 'its database'}`, async () => {
+      await using data = new ScratchData();
+      const first = await openDatabase(data.config(), 'serve', quiet);
+      const [before] = await first.sql<{ id: string }[]>`select id from installation`;
+      await first.close();
+      const cluster = join(data.dataDir, 'postgres');
+      const elsewhere = join(data.folder, 'elsewhere');
+      if (linked) {
+        renameSync(cluster, elsewhere);
+        symlinkSync(elsewhere, cluster);
+      }
+      execFileSync('sh', ['-c', command], { cwd: data.folder });
+      for (const lost of [data.dataDir, elsewhere]) rmSync(lost, { recursive: true, force: true });
+      renameSync(join(data.folder, 'data-backup'), data.dataDir);
+      const second = await openDatabase(data.config(), 'serve', quiet);
+      const [after] = await second.sql<{ id: string }[]>`select id from installation`;
+      assert.ok(before && after?.id === before.id);
+      await second.close();
+    });
 });
 
 describe('as root', { skip: !asRoot && 'needs root' }, () => {

@@ -99,7 +99,7 @@ function ownerOf(cluster: string, shown: string): SystemUser | null {
   const owner = { uid, gid };
   if (mayEnter(owner, cluster)) return owner;
   throw new StartError(
-    `The database in ${shown} belongs to user number ${uid}, who may not enter that folder any more: give that user leave to pass (chmod o+x) through the folders above it.`,
+    `The database in ${shown} belongs to user number ${uid}, who may not enter that folder: move the data folder to where that user may go and set DATA_DIR to it, or give leave to pass (chmod o+x) through the folders above it.`,
   );
 }
 

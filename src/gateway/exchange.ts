@@ -1,19 +1,13 @@
 /** One HTTP request and its answer: identity, body, error form, and whether the client is still there. */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
+import { timeOrderedId } from '../ids.ts';
 
 /** The client went away; nobody is left to answer. */
 export class ClientLeft extends Error {}
 
 /** How long what still arrives of a body that is refused is read and thrown away, so that the answer gets through; ms. */
 const discardMs = 2000;
-
-/** UUID, version 7: the time in ms, then random. Node's own came with Node 26, and 24 has to do. */
-function timeOrderedId(): string {
-  const time = Date.now().toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
-}
 
 export class Exchange {
   readonly request: IncomingMessage;

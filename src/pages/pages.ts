@@ -1,11 +1,11 @@
 /** The pages for people: front page, documentation, health. Everything that is not /v1. */
 
-import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { html, raw } from 'hono/html';
 import { models, providers } from '../catalogue/catalogue.ts';
 import { type Config, isReal } from '../config.ts';
 import { ApiError, errorBody, errorHeaders } from '../errors.ts';
+import { requestIdOf, timeOrderedId } from '../ids.ts';
 import { type Document, readDocuments } from './documents.ts';
 import { type Html, page, securityHeaders } from './frame.ts';
 import { healthCheck } from './health.ts';
@@ -123,7 +123,7 @@ async function send(
 }
 
 function sendError(error: ApiError): Response {
-  const id = `req_${randomUUID().replaceAll('-', '')}`;
+  const id = requestIdOf(timeOrderedId());
   return new Response(errorBody(error, id, 'text'), {
     status: error.status,
     headers: { ...errorHeaders(error), 'x-request-id': id },

@@ -1,6 +1,6 @@
 /** Wallets as people see them: opening, money in, balance and statement. */
-import { randomUUID } from 'node:crypto';
 import type { Sql } from '../db/database.ts';
+import { timeOrderedId } from '../ids.ts';
 import { MoneyError, type Nano } from './money.ts';
 
 export type CreditKind = 'topup' | 'bonus' | 'adjustment' | 'refund';
@@ -21,6 +21,9 @@ export interface Transaction {
   /** Signed: negative is money out of the wallet. */
   readonly amount: Nano;
   readonly type: TransactionType;
+  /** Id of the model of a charge; null for everything else. */
+  readonly model: string | null;
+  /** The note of a credit; empty for a charge, whose `model` says what it was for. */
   readonly description: string;
   readonly status: 'success';
   readonly createdAt: Date;
@@ -41,6 +44,7 @@ export async function openWallet(sql: Sql, userId: string): Promise<number> {
 /**
  * Puts money into a wallet, once: the same `id` again changes nothing.
  * @param amount nano-USD, above zero
+ * @param entry an `id` of the caller's own must be time-ordered too: the statement takes the latest by id
  * @throws MoneyError for an amount that is not; the driver's unique_violation for a known id with other content
  */
 export async function creditWallet(
@@ -50,18 +54,21 @@ export async function creditWallet(
   entry: { readonly kind: CreditKind; readonly note: string; readonly id?: string },
 ): Promise<{ balance: Nano }> {
   if (amount <= 0) throw new MoneyError('only an amount above zero can be credited');
-  const { kind, note, id = randomUUID() } = entry;
+  const { kind, note, id = timeOrderedId() } = entry;
   const [row] = await sql<{ balance: Nano }[]>`
     SELECT ledger_credit(${id}, ${kind}, ${sources[kind]}, ${walletId}, ${amount}, ${note}) AS balance`;
   if (!row) throw new Error('the credit was not answered');
   return row;
 }
 
+/** Transactions that a statement shows at most. */
+const statementLength = 1000;
+
 /** Balance and the latest transactions, newest first, as of one moment. */
 export async function walletStatement(
   sql: Sql,
   walletId: number,
-  limit = 1000,
+  limit = statementLength,
 ): Promise<Statement> {
   const rows = await sql<StatementRow[]>`
     SELECT a.balance, t.id, t.kind, t.debit, t.amount, t.created_at, coalesce(t.note, r.model) AS note
@@ -112,7 +119,8 @@ function transaction(walletId: number): (row: TransferRow) => Transaction {
     // as: the column is nano-USD
     amount: (debit === walletId ? -amount : amount) as Nano,
     type: types[kind],
-    description: kind === 'charge' ? `Chat: ${note}` : (note ?? ''),
+    model: kind === 'charge' ? note : null,
+    description: kind === 'charge' ? '' : (note ?? ''),
     status: 'success',
     createdAt: created_at,
   });
