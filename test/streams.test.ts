@@ -1,11 +1,15 @@
 /** Streams on their way: clients that leave, that read slowly, wallets that run out, servers that stop. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Books, openBooks } from './books.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { behaviours, chunk, endlessStream, good, json, sse, stream } from './hostile_behaviours.ts';
 import { type Installation, startInstallation } from './installation.ts';
+import { lives } from './scratch_data.ts';
 
 const model = 'openai/gpt-4o-mini';
 let upstream: Hostile;
@@ -59,6 +63,30 @@ function open(body: object, key = installation.key): Promise<Open> {
   });
 }
 
+/** Of each request where memory is measured: far more in all than what a server at work needs for itself. */
+const promptBytes = 500_000;
+
+/** Memory of a process that is not swapped out. */
+function residentBytes(pid: number): number {
+  // Small Linux images come without ps.
+  const kilobytes =
+    process.platform === 'linux'
+      ? /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+      : execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' });
+  const bytes = 1024 * Number(kilobytes);
+  assert.ok(bytes > 0);
+  return bytes;
+}
+
+/** The text in the events that are complete. */
+function contentOf(text: string): string {
+  const events = text.split('\n\n').slice(0, -1);
+  return events
+    .filter((event) => event.startsWith('data: {'))
+    .map((event) => JSON.parse(event.slice(6)).choices[0]?.delta.content ?? '')
+    .join('');
+}
+
 async function readAll({ response }: Open): Promise<string> {
   let text = '';
   response.setEncoding('utf8');
@@ -92,13 +120,14 @@ async function accountWith(usd: string): Promise<{ email: string; key: string }>
 describe('a client that leaves', () => {
   test('in mid-stream: the upstream hears of it within 100 ms, what was delivered is charged, marked as an estimate', async () => {
     upstream.behave(endlessStream({ paceMs: 2 }));
+    const eventBytes = `data: ${chunk({ content: 'word ' })}\n\n`.length;
     for (let round = 0; round < 5; round += 1) {
       upstream.forget();
       const call = await open({});
-      let bytes = 0;
+      let text = '';
       for await (const part of call.response) {
-        bytes += part.length;
-        if (bytes > 4000) break;
+        text += part;
+        if (text.length > 4000) break;
       }
       const left = performance.now();
       call.leave();
@@ -108,9 +137,27 @@ describe('a client that leaves', () => {
       const receipt = await books.receipt(call.requestId);
       assert.equal(receipt.outcome, 'estimated');
       assert.equal(receipt.detail.reason, 'the client went away');
-      assert.ok(receipt.output_tokens > 0 && receipt.output_tokens <= received.bytesSent / 4);
-      assert.ok(receipt.charged > 0 && receipt.charged <= receipt.held);
+      // What was on its way when the client left is between what it read and what the upstream sent.
+      const sent = Math.ceil(received.bytesSent / eventBytes) * 'word '.length;
+      assert.ok(receipt.output_tokens >= Math.ceil(contentOf(text).length / 4), 'too little');
+      assert.ok(receipt.output_tokens <= Math.ceil(sent / 4), 'too much');
+      assert.equal(receipt.charged, receipt.input_tokens * 150 + receipt.output_tokens * 600);
     }
+  });
+
+  test('in a pause: charged for exactly what it received', async () => {
+    upstream.behave(stream({ chunks: 40, breakAfter: 41, breakWith: ['HANG'] }));
+    const call = await open({});
+    let text = '';
+    for await (const part of call.response) {
+      text += part;
+      if (contentOf(text).length === 200) break;
+    }
+    call.leave();
+    const receipt = await books.receipt(call.requestId);
+    assert.equal(receipt.outcome, 'estimated');
+    assert.equal(receipt.output_tokens, 50);
+    assert.equal(receipt.charged, receipt.input_tokens * 150 + 50 * 600);
   });
 
   test('before the first byte, streamed or not: the upstream hears of it, nothing is charged', async () => {
@@ -165,12 +212,24 @@ describe('a client that leaves', () => {
 
   test('leaves nothing behind: no upstream connection, no hold, no growing memory', async () => {
     upstream.behave(endlessStream({ paceMs: 1 }));
-    for (let round = 0; round < 10; round += 1) {
-      const calls = await Promise.all(Array.from({ length: 20 }, () => open({ max_tokens: 100 })));
-      for (const call of calls) call.leave();
-    }
-    await books.settled();
+    const { key } = await accountWith('1000');
+    const messages = [{ role: 'user', content: 'x'.repeat(promptBytes) }];
+    const leave = async (rounds: number): Promise<void> => {
+      for (let round = 0; round < rounds; round += 1) {
+        const calls = await Promise.all(
+          Array.from({ length: 20 }, () => open({ max_tokens: 100, messages }, key)),
+        );
+        for (const call of calls) call.leave();
+      }
+      await books.settled();
+    };
+    await leave(10);
+    const before = residentBytes(installation.pid);
+    await leave(20);
     assert.ok(upstream.open <= 1, `${upstream.open} upstream connections are open`);
+    const grown = residentBytes(installation.pid) - before;
+    const all = 20 * 20 * promptBytes;
+    assert.ok(grown < all / 2, `${grown} bytes more, after ${all} bytes of requests`);
   });
 });
 
@@ -329,6 +388,9 @@ test('a stopping server lets an open stream finish, then leaves nothing running'
   });
   try {
     upstream.behave(stream({ chunks: 40, paceMs: 20 }));
+    const pidFile = join(own.dataDir, 'postgres', 'postmaster.pid');
+    const postmaster = Number.parseInt(readFileSync(pidFile, 'utf8'), 10);
+    assert.ok(lives(postmaster));
     const response = await fetch(`${own.baseUrl}/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${own.key}` },
@@ -338,6 +400,9 @@ test('a stopping server lets an open stream finish, then leaves nothing running'
     const text = await response.text();
     assert.ok(text.endsWith('data: [DONE]\n\n'), text.slice(-200));
     assert.equal(await stopped, 0);
+    assert.ok(!lives(own.pid), 'the server lives');
+    assert.ok(!lives(postmaster), 'PostgreSQL lives');
+    assert.ok(!existsSync(pidFile), 'PostgreSQL was not shut down');
   } finally {
     await own.remove();
   }
