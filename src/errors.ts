@@ -33,8 +33,6 @@ interface ErrorOptions {
   readonly param?: string;
   /** When a retry may succeed, in ms from now. */
   readonly retryAfterMs?: number;
-  /** Extra public members of the JSON body, such as `limit_source`. */
-  readonly details?: Readonly<Record<string, string | number | boolean>>;
   /** For the log only; never leaves. */
   readonly cause?: unknown;
 }
@@ -45,7 +43,6 @@ export class ApiError extends Error {
   readonly status: number;
   readonly param: string | null;
   readonly retryAfterMs: number | null;
-  readonly details: Readonly<Record<string, string | number | boolean>>;
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     super(options.message ?? errors[code][1], { cause: options.cause });
@@ -54,7 +51,6 @@ export class ApiError extends Error {
     this.status = errors[code][0];
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs ?? null;
-    this.details = options.details ?? {};
   }
 }
 
@@ -73,19 +69,18 @@ const types: Readonly<Record<number, string>> = {
 /** OpenAI's error object; also what a broken stream carries in either format, because no SDK can read a string there. */
 export function errorObject(error: ApiError): Record<string, unknown> {
   const type = types[error.status] ?? 'invalid_request_error';
-  return { message: error.message, type, param: error.param, code: error.code, ...error.details };
+  return { message: error.message, type, param: error.param, code: error.code };
 }
 
 /** The JSON body of an error answer. */
 export function errorBody(error: ApiError, requestId: string, format: ErrorFormat): string {
   if (format === 'object')
     return JSON.stringify({ error: errorObject(error), request_id: requestId });
-  const { message, code, param, details } = error;
+  const { message, code, param } = error;
   return JSON.stringify({
     error: message,
     code,
     ...(param === null ? {} : { param }),
-    ...details,
     request_id: requestId,
   });
 }

@@ -21,7 +21,7 @@ import { loadConfig, providerVariables, settings } from '../src/config.ts';
 import { errors } from '../src/errors.ts';
 import { settingsFile, settingsPage } from '../src/settings-page.ts';
 import { startInstallation } from './installation.ts';
-import { pythonWithOpenAI, runPython } from './python.ts';
+import { isPythonRequired, pythonWithOpenAI, runPython } from './python.ts';
 import { differences, isObject } from './shape.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -35,6 +35,7 @@ const textOf = (page: string): string => readFileSync(join(root, page), 'utf8');
 const installation = await startInstallation();
 const { baseUrl, origin, key, email, akai, dataDir } = installation;
 const python = await pythonWithOpenAI();
+if ('missing' in python && isPythonRequired) throw new Error(python.missing);
 // Beside node_modules, so that the examples find the packages that they import.
 mkdirSync(join(root, '.cache'), { recursive: true });
 const scratch = mkdtempSync(join(root, '.cache', 'docs-'));

@@ -13,6 +13,9 @@ const requirements = join(import.meta.dirname, 'python/requirements.txt');
 const oldestMinor = 10;
 const installTimeoutMs = 240_000;
 
+/** Where Python is known to be there, tests that were skipped for want of it would hide a failure. */
+export const isPythonRequired = process.env.REQUIRE_PYTHON === '1';
+
 /** A path to run, or the reason why there is none. */
 export type Python = { readonly path: string } | { readonly missing: string };
 

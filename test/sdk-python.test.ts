@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { pythonWithOpenAI, runPython } from './python.ts';
+import { isPythonRequired, pythonWithOpenAI, runPython } from './python.ts';
 import { failures, startScene } from './scene.ts';
 
 const program = join(import.meta.dirname, 'python/sdk.py');
@@ -14,7 +14,10 @@ interface Outcome {
   readonly problem: string | null;
 }
 
-if ('missing' in python) test('the Python SDK', { skip: python.missing }, () => {});
+if ('missing' in python)
+  test('the Python SDK', { skip: !isPythonRequired && python.missing }, () => {
+    assert.fail(python.missing);
+  });
 else {
   const scene = await startScene();
   after(() => scene[Symbol.asyncDispose]());
