@@ -77,7 +77,7 @@ export function connect(address: Address, options: ConnectOptions): Sql {
       onClose();
       options.onClose?.();
     });
-  return pooled(client(address, options), open, options.max);
+  return pooled(client(address, options), { open, max: options.max, isLoss: isAway });
 }
 
 const passing = new Set([

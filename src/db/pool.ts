@@ -49,9 +49,19 @@ function wrapped(
   });
 }
 
+/** What a pool needs to know of its connections. */
+interface Connections {
+  /** Makes a client of one connection. */
+  readonly open: (onClose: () => void) => Sql;
+  readonly max: number;
+  /** Whether an error says that the connection is gone, although the driver has yet to notice its end. */
+  readonly isLoss: (error: unknown) => boolean;
+}
+
 class Pool {
   readonly #open: (onClose: () => void) => Sql;
   readonly #max: number;
+  readonly #isLoss: (error: unknown) => boolean;
   readonly #all = new Set<Client>();
   readonly #idle: Client[] = [];
   /** Who waits for a client, in order. */
@@ -59,9 +69,10 @@ class Pool {
   #ended = false;
   #drained: () => void = () => {};
 
-  constructor(open: (onClose: () => void) => Sql, max: number) {
+  constructor({ open, max, isLoss }: Connections) {
     this.#open = open;
     this.#max = max;
+    this.#isLoss = isLoss;
   }
 
   /** Runs one statement on whichever connection is free first. */
@@ -74,8 +85,13 @@ class Pool {
       if ('reject' in query && typeof query.reject === 'function') query.reject(error);
       return;
     }
-    const giveBack = (): void => this.#give(client);
-    query.then(giveBack, giveBack);
+    query.then(
+      () => this.#give(client),
+      (error: unknown) => {
+        this.#loseAfter(error, client);
+        this.#give(client);
+      },
+    );
     const pattern: unknown = client.sql``;
     const { handler } = pattern as Query; // as: the driver's types leave out how a query runs
     handler(query);
@@ -90,12 +106,19 @@ class Pool {
       released = true;
       this.#give(client);
     };
-    const pass = (make: () => unknown): unknown =>
-      client.lost || released
-        ? Promise.reject(
-            connectionError('CONNECTION_CLOSED', 'The connection to the database was lost.'),
-          )
-        : make();
+    const pass = (make: () => unknown): unknown => {
+      if (client.lost || released)
+        return Promise.reject(
+          connectionError('CONNECTION_CLOSED', 'The connection to the database was lost.'),
+        );
+      const query = make() as Query; // as: the driver's types leave out how a query runs
+      const { handler } = query;
+      query.handler = (started) => {
+        started.then(undefined, (error: unknown) => this.#loseAfter(error, client));
+        return handler(started);
+      };
+      return query;
+    };
     return wrapped(client.sql, pass, { release }) as Reserved; // as: a driver's sql with release
   }
 
@@ -163,6 +186,14 @@ class Pool {
     this.#checkDrained();
   }
 
+  /**
+   * The driver reports the error before the end of the connection. A statement that came in between would make it connect
+   * again, and that connection would belong to nobody.
+   */
+  #loseAfter(error: unknown, client: Client): void {
+    if (this.#isLoss(error)) this.#lose(client);
+  }
+
   #give(client: Client): void {
     if (client.lost) return;
     const next = this.#waiting.shift();
@@ -179,10 +210,9 @@ class Pool {
 /**
  * The driver's `sql` on a pool of ours.
  * @param face builds statements, and listens; its own connections are not used for anything else
- * @param open makes a client of one connection
  */
-export function pooled(face: Sql, open: (onClose: () => void) => Sql, max: number): Sql {
-  const pool = new Pool(open, max);
+export function pooled(face: Sql, connections: Connections): Sql {
+  const pool = new Pool(connections);
   type Work = (transaction: Reserved) => Promise<unknown>;
   const sql = wrapped(
     face,

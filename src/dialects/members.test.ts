@@ -53,3 +53,11 @@ test('a function edits the old text, and adds nothing where there was none', () 
   assert.equal(editMembers('{"usage":1}', { usage: 1 }, edits), '{"usage":[1]}');
   assert.equal(editMembers('{"a":1}', { a: 1 }, edits), '{"a":1}');
 });
+
+test('an object that is written anew is ASCII, whatever the text was taken for', () => {
+  const text = '{"id":"a","id":"b","content":"Ģ Ċ 🇧🇩"}';
+  const bytes = Buffer.from(text).toString('latin1');
+  const out = editMembers(bytes, JSON.parse(text), { id: '"ours"' });
+  assert.match(out, /^[\x20-\x7e]*$/);
+  assert.deepEqual(JSON.parse(out), { id: 'ours', content: 'Ģ Ċ 🇧🇩' });
+});

@@ -131,5 +131,10 @@ function rewrite(parsed: Readonly<Record<string, unknown>>, edits: Edits): strin
     else if (typeof edit === 'string') members.set(name, edit);
     else if (old !== undefined) members.set(name, edit(old));
   }
-  return `{${[...members].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join()}}`;
+  const text = `{${[...members].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join()}}`;
+  // The text may be UTF-8 or bytes taken for characters; ASCII is the same in both.
+  return text.replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -57,7 +57,7 @@ function fields(value: unknown): Fields {
 }
 
 /** No context window comes near it: a number beyond is no count of tokens. */
-const mostTokens = 1_000_000_000;
+const mostTokens = 500_000_000;
 
 /** A token count that may be left out; NaN when it is there and is none. */
 function count(value: unknown): number {
@@ -96,11 +96,16 @@ const known = new Set([
   'total_time',
 ]);
 
+const mostFlags = 20;
+const mostFlagLength = 64;
+
 function unknownNumbers(value: unknown, path: string, found: string[]): void {
   const members = fields(value);
   for (const name in members) {
     const member = members[name];
-    if (typeof member === 'number' && member !== 0 && !known.has(name)) found.push(path + name);
+    if (found.length >= mostFlags) return;
+    if (typeof member === 'number' && member !== 0 && !known.has(name))
+      found.push((path + name).slice(0, mostFlagLength));
     else if (typeof member === 'object') unknownNumbers(member, `${path}${name}.`, found);
   }
 }

@@ -1,8 +1,9 @@
 /** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
 import { errorMessage } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
+import { ClientLeft } from './body.ts';
 import type { Target } from './choose.ts';
-import { ClientLeft, type Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import type { OpenHold } from './open_hold.ts';
 import { UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
 
@@ -47,6 +48,9 @@ class Refusal extends Error {
 }
 
 const errorBodyBytes = 65_536;
+/** What some providers say with a 400 although it is about our account with them, not about the request. */
+const operatorsTrouble =
+  /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access/i;
 /** Where a provider says "too many" and not for how long. */
 const defaultRetryAfterMs = 5000;
 /** A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider. */
@@ -111,7 +115,7 @@ async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
   const message = [target.apiKey, target.origin, new URL(target.origin).host]
     .filter((secret) => secret !== '')
     .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
-  if (status === 400 || status === 422)
+  if ((status === 400 || status === 422) && !operatorsTrouble.test(message))
     return new Refusal(status, message, rejected('upstream_rejected', message), null);
   if (status === 413)
     return new Refusal(status, message, rejected('request_too_large', message), null);

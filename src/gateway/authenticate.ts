@@ -20,6 +20,7 @@ interface Cached {
 
 /** Keys that one process remembers; beyond it, it forgets them all and asks again. */
 const mostCached = 100_000;
+const mostMisses = 10_000;
 /** Should a notification ever be lost without the connection breaking, this bounds the harm; ms. */
 const freshForMs = 60_000;
 const channel = 'api_keys';
@@ -30,6 +31,8 @@ export class KeyDirectory {
   readonly #demoAllowed: boolean;
   readonly #cached = new Map<string, Cached>();
   readonly #asked = new Map<string, Promise<KeyEntry | null>>();
+  /** Keys in `#cached` that do not exist, at most. */
+  #misses = 0;
   /** Rises with every change, so that an answer read before it is not remembered. */
   #changes = 0;
 
@@ -68,6 +71,11 @@ export class KeyDirectory {
     return question;
   }
 
+  #forgetMisses(): void {
+    this.#misses = 0;
+    for (const [hash, { entry }] of this.#cached) if (!entry) this.#cached.delete(hash);
+  }
+
   async #ask(hash: string, stale: Cached | null): Promise<KeyEntry | null> {
     const changes = this.#changes;
     let record: KeyRecord | null;
@@ -85,6 +93,9 @@ export class KeyDirectory {
       allowsAddress: networkTest(known.allowedNetworks),
     };
     if (changes === this.#changes) {
+      // Keys that do not exist must not push out those that do.
+      if (!entry) this.#misses += 1;
+      if (this.#misses > mostMisses) this.#forgetMisses();
       if (this.#cached.size >= mostCached) this.#cached.clear();
       this.#cached.set(hash, { entry, readAt: performance.now() });
     }

@@ -41,6 +41,8 @@ export interface Plan {
   readonly bound: Bound;
   /** Tokens of output that the client's limit, or else the model's, allows; over all choices. */
   readonly allowedTokens: number;
+  /** The hold pays for the whole answer, and the provider gets no higher cap than that. */
+  readonly isCapped: boolean;
   readonly wanted: Nano;
   readonly least: Nano;
 }
@@ -54,6 +56,21 @@ export function requestWriter(
     const chatTarget: ChatTarget = { upstreamModel: offer.upstreamModel, tokenLimitField, cap };
     return writeChatRequest(request, chatTarget);
   };
+}
+
+/**
+ * Tokens of output for one choice that the hold pays for; null where it pays for all that the client's own limit, or the
+ * model's, allows, or grows with the answer.
+ */
+export function capOf({ request, plan, hold }: Call): number | null {
+  if (!plan.isCapped || hold.granted >= plan.wanted || plan.bound.outputPrice === 0) return null;
+  const tokens = Math.floor(((hold.granted - plan.bound.input) * 1000) / plan.bound.outputPrice);
+  return Math.max(1, Math.floor(tokens / request.choices));
+}
+
+/** Tells the client that its answer was limited to what the wallet can pay. */
+export function clampedHeader(cap: number | null): readonly string[] {
+  return cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
 }
 
 /** Usage of our own counting. */
@@ -70,7 +87,7 @@ interface Circumstances {
 
 /** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
 export function endingOf(
-  { exchange, request, plan, hold }: Call,
+  { exchange, plan, hold }: Call,
   { target, attempts }: { readonly target: Target; readonly attempts: readonly Attempt[] },
   usage: Usage,
   isReported: boolean,
@@ -78,7 +95,7 @@ export function endingOf(
 ): Ending {
   const { cost, prices } = priceUsage(usage, target.offer);
   const limit = plan.bound.input + costOf([[plan.allowedTokens, plan.bound.outputPrice]]);
-  const mostCharged = request.stream ? limit : hold.granted;
+  const mostCharged = plan.isCapped ? hold.granted : limit;
   return {
     outcome: isReported ? 'settled' : 'estimated',
     cost,
@@ -87,7 +104,8 @@ export function endingOf(
     inputTokens: promptTokens(usage),
     outputTokens: usage.output,
     detail: explanation(exchange, target, attempts, usage, prices, {
-      finishReason,
+      // Whatever the provider has put there; the books need no more of it.
+      finishReason: finishReason && finishReason.slice(0, 64),
       reason,
       reportedBy: isReported ? 'provider' : 'estimate',
     }),

@@ -9,10 +9,11 @@ import { ApiError } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
 import { costOf, type Nano, nano } from '../wallet/money.ts';
 import { authenticate } from './authenticate.ts';
+import { ClientLeft } from './body.ts';
 import { bookRefused, type Gateway, type Plan } from './call.ts';
 import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
-import { ClientLeft, type Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { boundOf } from './meter.ts';
 import { OpenHold } from './open_hold.ts';
 import { streamAnswer } from './stream_answer.ts';
@@ -44,6 +45,7 @@ export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> 
     } catch (error) {
       if (hold.refused) await bookRefused(call);
       await releaseAfter(error, hold);
+      gateway.ledger.forget(exchange.id, !exchange.response.headersSent);
       throw error;
     }
   } finally {
@@ -63,11 +65,13 @@ function planOf(request: ChatRequest, { model, targets }: Route): Plan {
   const allowedTokens = perChoice * request.choices;
   const costWith = (tokens: number): Nano =>
     nano(bound.input + costOf([[tokens, bound.outputPrice]]));
-  const first = request.stream ? Math.min(allowedTokens, firstStreamTokens) : allowedTokens;
+  // Reasoning is paid for and not seen, so that a hold could not grow with it: like an answer in one piece, it is capped.
+  const isCapped = !request.stream || model.reasoning;
+  const first = isCapped ? allowedTokens : Math.min(allowedTokens, firstStreamTokens);
   const isExplicit = request.maxTokens !== null;
   // Without a limit of the client's own, an answer as long as the wallet can pay is better than none.
-  const shortest = isExplicit && !request.stream ? first : Math.min(first, shortestAnswerTokens);
-  return { bound, allowedTokens, wanted: costWith(first), least: costWith(shortest) };
+  const shortest = isExplicit && isCapped ? first : Math.min(first, shortestAnswerTokens);
+  return { bound, allowedTokens, isCapped, wanted: costWith(first), least: costWith(shortest) };
 }
 
 /** Nothing was delivered, or it cannot be charged: the hold goes back, where it is still ours to give. */
@@ -80,6 +84,6 @@ async function releaseAfter(error: unknown, hold: OpenHold): Promise<void> {
         ? error.message
         : 'the gateway failed';
   await hold.release({ reason }).catch(() => {
-    // Recovery has it.
+    // Recovery has it, or the ledger ends it when the database is back.
   });
 }

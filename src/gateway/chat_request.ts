@@ -125,6 +125,7 @@ export function readChatRequest(body: Buffer): ChatRequest {
     if (check && value !== null && !check[0](value))
       throw invalid(name, `"${name}" must be ${check[1]}.`);
   }
+  refuseUnpriced(parsed);
   const { model, messages, stream, stream_options, n } = parsed;
   if (typeof model !== 'string' || model === '')
     throw invalid('model', 'Missing required field "model".');
@@ -142,6 +143,23 @@ export function readChatRequest(body: Buffer): ChatRequest {
     choices: typeof n === 'number' ? n : 1,
     ...inputSize(messages, body.length),
   };
+}
+
+/** What providers charge apart for, under their names for it, and what has no price here. */
+const unpriced = ['web_search_options', 'search_parameters', 'enable_search', 'plugins'] as const;
+
+/** @throws ApiError invalid_request for what would cost money that nobody would be charged for */
+function refuseUnpriced(parsed: Readonly<Record<string, unknown>>): void {
+  for (const name of unpriced)
+    if (parsed[name] !== undefined && parsed[name] !== null && parsed[name] !== false)
+      throw invalid(name, `"${name}" is not available: it has no price here.`);
+  const tools = Array.isArray(parsed.tools) ? parsed.tools : [];
+  for (const tool of tools)
+    if (!isObject(tool) || (tool.type !== 'function' && tool.type !== 'custom'))
+      throw invalid(
+        'tools',
+        'Each of "tools" must be of type function or custom: no other has a price here.',
+      );
 }
 
 /** Tokens that a provider may add by itself: chat template, instructions for tools. */
@@ -173,6 +191,7 @@ function inputSize(
   for (const message of messages) {
     const content = isObject(message) ? message.content : null;
     if (Array.isArray(content)) for (const part of content) attach(attached, part);
+    else if (isObject(content)) attached.unbounded = true;
   }
   const { images, imageBytes, unbounded } = attached;
   const textBytes = bytes - imageBytes;
@@ -193,8 +212,12 @@ function attach(attached: Attachments, part: unknown): void {
     attached.unbounded = true;
     return;
   }
-  attached.images += 1;
   const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
+  if (typeof url !== 'string' || !/^(?:https?:|data:image\/)/i.test(url)) {
+    attached.unbounded = true;
+    return;
+  }
+  attached.images += 1;
   // Base64 is ASCII: its length in characters is its length in bytes, unless it is escaped, which only raises the bound.
-  if (typeof url === 'string' && /^data:image\//i.test(url)) attached.imageBytes += url.length;
+  if (url.startsWith('data:')) attached.imageBytes += url.length;
 }

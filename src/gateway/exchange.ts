@@ -1,12 +1,10 @@
 /** One HTTP request and its answer: identity, body, error form, and whether the client is still there. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
+import { type ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
+import { readBody } from './body.ts';
 
-/** The client went away; nobody is left to answer. */
-export class ClientLeft extends Error {}
-
-/** How long what still arrives of a body that is refused is read and thrown away, so that the answer gets through; ms. */
+/** How long a refused body is read on; ms. */
 const discardMs = 2000;
 
 export class Exchange {
@@ -59,45 +57,10 @@ export class Exchange {
 
   /**
    * The whole body.
-   * @throws ApiError request_too_large beyond `limit` bytes; ClientLeft
+   * @throws ApiError request_too_large beyond `limit` bytes, too_many_requests_in_flight; ClientLeft
    */
   body(limit: number): Promise<Buffer> {
-    const { request } = this;
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      const refuse = (): void => {
-        request.off('data', take);
-        this.#discardBody();
-        const message = `The request is too large: at most ${limit} bytes are accepted.`;
-        reject(new ApiError('request_too_large', { message }));
-      };
-      const take = (chunk: Buffer): void => {
-        length += chunk.length;
-        if (length > limit) refuse();
-        else chunks.push(chunk);
-      };
-      if (Number(request.headers['content-length'] ?? 0) > limit) {
-        refuse();
-        return;
-      }
-      request.on('data', take);
-      request.once('end', () => {
-        const [first] = chunks;
-        resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks));
-      });
-      request.once('close', () => {
-        if (!request.complete) reject(new ClientLeft());
-      });
-    });
-  }
-
-  #discardBody(): void {
-    const { request, response } = this;
-    response.setHeader('connection', 'close');
-    request.resume();
-    const timer = setTimeout(() => request.destroy(), discardMs);
-    request.once('close', () => clearTimeout(timer));
+    return readBody(this.request, limit);
   }
 
   /** Begins a 200. @param headers name, value, name, value */
@@ -130,6 +93,14 @@ export class Exchange {
     headers['content-length'] = String(Buffer.byteLength(body));
     response.writeHead(error.status, headers);
     response.end(body);
-    if (!this.request.complete) this.request.resume();
+    if (!this.request.complete) this.#discardBody();
+  }
+
+  /** What still arrives of a body that is refused is read and thrown away for a moment, so that the answer gets through. */
+  #discardBody(): void {
+    const { request } = this;
+    request.resume();
+    const timer = setTimeout(() => request.destroy(), discardMs);
+    request.once('close', () => clearTimeout(timer));
   }
 }

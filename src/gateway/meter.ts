@@ -73,6 +73,15 @@ export function boundOf(offers: readonly Offer[], inputTokens: number): Bound {
   return { input: costOf([[inputTokens, inputPrice]]), outputPrice };
 }
 
+/**
+ * What a provider reports, unless it cannot be: tokens for a prompt, and for a text that is there.
+ * @param generatedBytes bytes of text that it has answered
+ */
+export function credible(usage: Usage | null, generatedBytes: number): Usage | null {
+  if (!usage || promptTokens(usage) === 0) return null;
+  return usage.output === 0 && generatedBytes > 0 ? null : usage;
+}
+
 /** Usage of what was delivered, for answers whose provider reported none. */
 export function estimateUsage(inputTokens: number, deliveredBytes: number): Usage {
   const output = estimateTokens(deliveredBytes);

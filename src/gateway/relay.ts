@@ -20,6 +20,7 @@ export interface RelaySettings {
 
 /** No token is longer than this on average; a provider that sends more text than its cap allows is not stopping. */
 const longestTokenBytes = 32;
+const mostWithheldBytes = 1_000_000;
 
 export class ChatRelay implements Sink {
   /** Resolves with the first event worth a 200. Rejects with UpstreamBroken: another offer may be tried. */
@@ -138,7 +139,7 @@ export class ChatRelay implements Sink {
     if (event.error !== null) throw new StreamError('the provider reported an error');
     this.#finished += event.finished;
     this.finishReason = event.finishReason ?? this.finishReason;
-    if (this.#finished >= this.#choices) this.withheld += event.text;
+    if (this.#finished >= this.#choices) this.#withhold(event.text);
     else this.#pending += event.text;
     this.#pendingBytes += event.generatedBytes;
     if (event.text !== '' || event.usage) this.#admit();
@@ -146,6 +147,12 @@ export class ChatRelay implements Sink {
       if (this.#finished >= this.#choices) this.#over('complete');
       else throw new StreamError('the stream ended before the answer was finished');
     }
+  }
+
+  /** Behind the finish comes little; a provider that does not stop there is not waited for. */
+  #withhold(text: string): void {
+    this.withheld += text;
+    if (this.withheld.length > mostWithheldBytes) this.#over('complete');
   }
 
   #admit(): void {

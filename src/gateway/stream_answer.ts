@@ -6,17 +6,18 @@ import { ApiError, errorObject } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { type Answered, firstAnswer } from './attempts.ts';
-import { type Call, endingOf, requestWriter, usageText } from './call.ts';
+import { type Call, capOf, clampedHeader, endingOf, requestWriter, usageText } from './call.ts';
 import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
-import { estimateUsage, priceUsage } from './meter.ts';
+import { credible, estimateUsage, priceUsage } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
 import { UpstreamBroken } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
 export async function streamAnswer(call: Call): Promise<void> {
   const { gateway, exchange, request, route, plan, hold } = call;
-  const write = requestWriter(request, null);
+  const cap = capOf(call);
+  const write = requestWriter(request, cap);
   const answered = await firstAnswer(call, write, async (upstream) => {
     if (!/^text\/event-stream\b/i.test(upstream.header('content-type')))
       throw new UpstreamBroken('the provider did not stream');
@@ -33,7 +34,7 @@ export async function streamAnswer(call: Call): Promise<void> {
     relay.abandon();
     throw hold.refused ?? error;
   });
-  exchange.head(streamHeaders);
+  exchange.head([...streamHeaders, ...clampedHeader(cap)]);
   const isAlive = (): boolean => gateway.ledger.lease.isAlive();
   relay.start(exchange, coverage, plan.allowedTokens, isAlive);
   const ended = await relay.ended;
@@ -59,8 +60,12 @@ async function settleStream(
   const relay = answered.answer;
   const { response } = exchange;
   const excludes = answered.target.completionExcludesReasoning;
-  const reported = relay.usage && readUsage(relay.usage, excludes);
-  const nothingOwed = !reported && (ended === 'broken' || relay.deliveredBytes === 0);
+  const estimate = estimateUsage(request.inputEstimate, relay.deliveredBytes);
+  const claimed = credible(readUsage(relay.usage, excludes), relay.deliveredBytes);
+  // Usage from before the end of a stream that broke off or was left may be older than what was delivered.
+  const isStale = ended !== 'complete' && claimed !== null && claimed.output < estimate.output;
+  const reported = isStale ? null : claimed;
+  const nothingOwed = !claimed && (ended === 'broken' || relay.deliveredBytes === 0);
   if (ended === 'lost') throw relay.failure ?? new SettlementLost('the lease has ended');
   const errorChunk = (usage: string): string =>
     relay.events.endChunk('error', `${brokenStream},"usage":${usage}`);
@@ -69,7 +74,7 @@ async function settleStream(
     if (!exchange.left) response.end(errorChunk('{"cost":0}'), 'latin1');
     return;
   }
-  const usage = reported ?? estimateUsage(request.inputEstimate, relay.deliveredBytes);
+  const usage = reported ?? estimate;
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: ended === 'exhausted' ? 'length' : relay.finishReason,
     reason: reasons[ended] ?? (reported ? null : 'the provider reported no usage'),

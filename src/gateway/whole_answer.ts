@@ -3,8 +3,16 @@ import { editMembers } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { firstAnswer } from './attempts.ts';
-import { bookRefused, type Call, endingOf, requestWriter, usageText } from './call.ts';
-import { estimateUsage } from './meter.ts';
+import {
+  bookRefused,
+  type Call,
+  capOf,
+  clampedHeader,
+  endingOf,
+  requestWriter,
+  usageText,
+} from './call.ts';
+import { credible, estimateUsage } from './meter.ts';
 import { UpstreamBroken } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
@@ -15,8 +23,10 @@ export async function wholeAnswer(call: Call): Promise<void> {
     readWhole(await upstream.text(gateway.upstreams.maxAnswerBytes)),
   );
   const { text, parsed } = answered.answer;
-  const reported = readUsage(parsed.usage, answered.target.completionExcludesReasoning);
-  const usage = reported ?? estimateUsage(request.inputEstimate, generatedBytes(parsed));
+  const bytes = generatedBytes(parsed);
+  const excludes = answered.target.completionExcludesReasoning;
+  const reported = credible(readUsage(parsed.usage, excludes), bytes);
+  const usage = reported ?? estimateUsage(request.inputEstimate, bytes);
   await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: finishReasonOf(parsed),
@@ -32,15 +42,7 @@ export async function wholeAnswer(call: Call): Promise<void> {
     model: JSON.stringify(route.model.id),
     usage: reported ? withCost : usageText(usage, cost),
   });
-  const clamped = cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
-  exchange.json(body, ['x-cost-usd', cost, ...clamped]);
-}
-
-/** The cap that an answer in one piece is given: what its hold pays for. Null where the client's own limit, or the model's, is all paid for. */
-function capOf({ request, plan, hold }: Call): number | null {
-  if (request.stream || hold.granted >= plan.wanted || plan.bound.outputPrice === 0) return null;
-  const tokens = Math.floor(((hold.granted - plan.bound.input) * 1000) / plan.bound.outputPrice);
-  return Math.max(1, Math.floor(tokens / request.choices));
+  exchange.json(body, ['x-cost-usd', cost, ...clampedHeader(cap)]);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -55,7 +55,7 @@ interface Row {
 }
 
 const call =
-  'SELECT row_kind, ref, first, second FROM ledger_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12::text::json,$13,$14,$15,$16,$17,$18,$19)';
+  'SELECT row_kind, ref, first, second FROM ledger_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13::text::json,$14,$15,$16,$17,$18,$19,$20)';
 
 function column<T>(rows: readonly T[], cell: (row: T) => string | number | boolean): string {
   let text = '{';
@@ -78,12 +78,14 @@ function details(settlements: readonly Settlement[]): string {
 
 /**
  * Applies a batch in one transaction.
+ * @param epoch higher after each failure: a batch of an earlier one is not applied any more, should it still be on its way
  * @param careful some of it may have been applied before: ask first
  * @throws what the driver throws; then nothing or all of it was applied
  */
 export async function applyBatch(
   sql: Sql,
   instance: string,
+  epoch: number,
   floor: Nano,
   careful: boolean,
   settlements: readonly Settlement[],
@@ -94,6 +96,7 @@ export async function applyBatch(
   for (const hold of holds) wallets.add(hold.walletId);
   const parameters = [
     instance,
+    epoch,
     floor,
     careful,
     `{${[...wallets].join()}}`,

@@ -41,7 +41,7 @@ export class Lease {
 
   /** Takes the lease, recovers what dead processes left, and goes on doing both. @throws what the driver throws */
   async start(): Promise<void> {
-    await this.#renew();
+    await this.#renew(this.#settings.sole);
     await this.recover();
     this.#plan();
   }
@@ -80,7 +80,7 @@ export class Lease {
 
   async #tick(): Promise<void> {
     try {
-      await this.#renew();
+      await this.#renew(false);
       await this.recover();
       await this.#onBeat();
     } catch (error) {
@@ -91,11 +91,11 @@ export class Lease {
     this.#plan();
   }
 
-  async #renew(): Promise<void> {
+  /** @param isSole ends the leases of earlier sole servers: once, so that one that awakes does not end its successor's */
+  async #renew(isSole: boolean): Promise<void> {
     const sent = performance.now();
     const lease = `${this.#settings.leaseMs} milliseconds`;
-    await this
-      .#sql`SELECT ledger_lease(${this.instance}, ${lease}::interval, ${this.#settings.sole})`;
+    await this.#sql`SELECT ledger_lease(${this.instance}, ${lease}::interval, ${isSole})`;
     this.#aliveUntil = sent + this.#settings.leaseMs;
   }
 }

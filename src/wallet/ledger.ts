@@ -54,8 +54,6 @@ const firstBackoffMs = 20;
 const lastBackoffMs = 500;
 /** How long new holds wait for a database that is away before they are answered 503. */
 const outageMs = 5000;
-/** A hold that no request knows of after this long is nobody's. */
-const strangerAgeMs = 30_000;
 
 export class Ledger {
   readonly lease: Lease;
@@ -63,8 +61,9 @@ export class Ledger {
   readonly #settings: LedgerSettings;
   readonly #checkpoints: CheckpointLane;
   readonly #wallets = new Map<number, KnownWallet>();
-  /** Ids of requests that may have a hold. */
+  /** Ids of requests that may have a hold, and of those that are over and owe nothing should they still have one. */
   readonly #open = new Set<string>();
+  readonly #free = new Set<string>();
   #holds: PendingHold[] = [];
   #settlements: PendingSettlement[] = [];
   #waiting: PendingHold[] = [];
@@ -73,6 +72,8 @@ export class Ledger {
   #scheduled = false;
   #waitTimer: NodeJS.Timeout | null = null;
   #lastCommit = Number.NEGATIVE_INFINITY;
+  /** Failures so far. */
+  #epoch = 0;
 
   /** @param lane a connection of its own, @param checkpoints another */
   constructor(lane: Sql, checkpoints: Sql, lease: Lease, settings: LedgerSettings) {
@@ -118,6 +119,16 @@ export class Ledger {
       this.#schedule();
     });
     return settled.finally(() => this.#open.delete(settlement.id));
+  }
+
+  /**
+   * Says that a request is over. Should its hold still be there, because the database was away, then it is ended when the
+   * database is back.
+   * @param isFree nothing was delivered; otherwise the hold is ended at its checkpoint
+   */
+  forget(id: string, isFree: boolean): void {
+    this.#open.delete(id);
+    if (isFree) this.#free.add(id);
   }
 
   /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
@@ -187,6 +198,7 @@ export class Ledger {
         const answer = await applyBatch(
           this.#sql,
           this.lease.instance,
+          this.#epoch,
           this.#settings.floor,
           careful,
           settlements.map((pending) => pending.work),
@@ -203,6 +215,7 @@ export class Ledger {
           return;
         }
         careful = true;
+        this.#epoch += 1;
         const now = performance.now();
         if (now - began > outageMs && openHolds.length > 0) {
           // Refusing a hold that may have been committed is safe: it is released below, or recovered with this process.
@@ -235,6 +248,7 @@ export class Ledger {
       const failure = new Error('the ledger refused this entry', { cause: error });
       settlement?.reject(failure);
       if (hold) this.#forgetUnconfirmed(hold.work);
+      if (hold && !hold.work.grow) this.#open.delete(hold.work.id);
       hold?.reject(failure);
       return;
     }
@@ -286,16 +300,21 @@ export class Ledger {
   }
 
   /**
-   * Ends holds of this process that no request knows of, at their last checkpoint: of a settlement that was given up
-   * while the database was away, or of a hold that was given up and committed all the same.
+   * Ends holds of this process whose request is over: of a settlement that was given up while the database was away, of a
+   * stream that was cut off because the lease had ended, of a hold that was given up and committed all the same.
    */
   async #recoverStrangers(): Promise<void> {
+    const free = [...this.#free];
     const rows = await this.#sql<Stranger[]>`
       SELECT id, wallet, checkpoint, checkpoint_input, checkpoint_output FROM holds
-      WHERE instance = ${this.lease.instance}
-        AND created_at < now() - ${`${strangerAgeMs} milliseconds`}::interval`;
+      WHERE instance = ${this.lease.instance}`;
     const strangers = rows.filter(({ id }) => !this.#open.has(id));
-    await Promise.all(strangers.map((hold) => this.settle(recoveryOf(hold)).catch(() => {})));
+    const ends = strangers.map((hold) =>
+      this.settle(this.#free.has(hold.id) ? awayRelease(hold.id, hold.wallet) : recoveryOf(hold)),
+    );
+    const results = await Promise.allSettled(ends);
+    if (results.every(({ status }) => status === 'fulfilled'))
+      for (const id of free) this.#free.delete(id);
   }
 
   #wait(pending: PendingHold): void {
@@ -319,8 +338,7 @@ export class Ledger {
     pending.reject(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
     if (pending.work.grow) return;
     const { id, walletId } = pending.work;
-    const release = releaseOf(id, walletId, 'the database was away');
-    this.settle(release).catch(() => {
+    this.settle(awayRelease(id, walletId)).catch(() => {
       // No hold was there, or recovery has it: either way nothing is left to release.
     });
   }
@@ -336,7 +354,7 @@ interface Stranger {
 
 function recoveryOf(hold: Stranger): Settlement {
   return {
-    ...releaseOf(hold.id, hold.wallet, 'the database was away'),
+    ...awayRelease(hold.id, hold.wallet),
     cost: hold.checkpoint,
     chargeable: hold.checkpoint,
     outcome: hold.checkpoint > 0 ? 'recovered' : 'released',
@@ -346,7 +364,7 @@ function recoveryOf(hold: Stranger): Settlement {
 }
 
 /** A settlement that costs nothing. */
-export function releaseOf(id: string, walletId: number, reason: string): Settlement {
+function awayRelease(id: string, walletId: number): Settlement {
   return {
     id,
     walletId,
@@ -356,6 +374,6 @@ export function releaseOf(id: string, walletId: number, reason: string): Settlem
     provider: null,
     inputTokens: 0,
     outputTokens: 0,
-    detail: JSON.stringify({ reason }),
+    detail: '{"reason":"the database was away"}',
   };
 }

@@ -44,6 +44,8 @@ CREATE TABLE instances (
   lease_until timestamptz NOT NULL,
   -- Sole server of an embedded database: when another such server starts, this one is dead for certain.
   sole boolean NOT NULL DEFAULT false,
+  -- Counted up by the process after each failure: what it sent before is no longer applied, should it still arrive.
+  epoch int NOT NULL DEFAULT 0,
   started_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -96,7 +98,10 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON receipts
 CREATE FUNCTION ledger_settle(
   s_id uuid[], s_cost bigint[], s_chargeable bigint[], s_outcome text[], s_provider text[],
   s_input int[], s_output int[], s_detail json
-) RETURNS uuid[] LANGUAGE sql AS $$
+) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+  ids uuid[];
+BEGIN
   WITH s AS (
     SELECT id, cost, chargeable, outcome, provider, input, output, detail
     FROM ROWS FROM (unnest(s_id), unnest(s_cost), unnest(s_chargeable), unnest(s_outcome),
@@ -123,8 +128,9 @@ CREATE FUNCTION ledger_settle(
           FROM charges GROUP BY wallet) t
     WHERE a.id = t.wallet
   )
-  SELECT coalesce(array_agg(id), '{}') FROM charges
-$$;
+  SELECT coalesce(array_agg(id), '{}') INTO ids FROM charges;
+  RETURN ids;
+END $$;
 
 -- One hold, or the growth of one, by itself: grants between `least` and `wanted`, as much as is free.
 -- Returns the amount granted; -1 when the wallet could not pay it even with nothing held; -2 when other requests hold the money;
@@ -159,22 +165,33 @@ BEGIN
 END $$;
 
 -- A batch of settlements and holds, committed together. Settlements first: what they give back, the holds may use.
+-- p_epoch: failures that the process has met; a batch of an earlier epoch, which the network delivers late, is refused.
 -- p_careful: some of these may have been applied before (a lost acknowledgement): take holds one by one, asking whether they are there.
 -- Rows returned: ('wallet', id, balance, held) for each wallet; ('hold', position, granted or refusal, 0) for holds that were not
 -- granted as wanted; ('settle', position, charged or null, 1 when by recovery) for settlements that found no hold.
 CREATE FUNCTION ledger_apply(
-  p_instance uuid, p_floor bigint, p_careful boolean, p_wallets bigint[],
+  p_instance uuid, p_epoch int, p_floor bigint, p_careful boolean, p_wallets bigint[],
   s_id uuid[], s_cost bigint[], s_chargeable bigint[], s_outcome text[], s_provider text[],
   s_input int[], s_output int[], s_detail json,
   h_id uuid[], h_wallet bigint[], h_wanted bigint[], h_least bigint[], h_key uuid[], h_model text[], h_grow boolean[]
 ) RETURNS TABLE (row_kind text, ref bigint, first bigint, second bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+-- Planned once, by index: statistics of tables whose rows come and go by the second mislead, and planning costs more than doing.
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ended uuid[];
   admitted int := 0;
   granted bigint;
   pos int;
+  known int;
 BEGIN
+  -- A batch of this process that still runs has the same lock: it ends before a later epoch begins.
+  SELECT epoch INTO known FROM instances WHERE id = p_instance FOR SHARE;
+  IF known IS NULL OR known > p_epoch THEN
+    RAISE EXCEPTION 'instance % has no lease, or has given this batch up', p_instance USING ERRCODE = 'serialization_failure';
+  END IF;
+  IF known < p_epoch THEN UPDATE instances SET epoch = p_epoch WHERE id = p_instance; END IF;
+
   PERFORM 1 FROM ledger_accounts WHERE id = ANY (p_wallets) ORDER BY id FOR NO KEY UPDATE;
 
   IF cardinality(s_id) > 0 THEN
@@ -228,7 +245,9 @@ RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS
   WITH c AS (
     SELECT * FROM unnest(c_id, c_amount, c_input, c_output) AS c (id, amount, input, output)
   ), raised AS (
-    UPDATE holds h SET checkpoint = least(h.amount, c.amount), checkpoint_input = c.input, checkpoint_output = c.output
+    -- One that arrives late, after a higher one, changes nothing.
+    UPDATE holds h SET checkpoint = greatest(h.checkpoint, least(h.amount, c.amount)),
+      checkpoint_input = greatest(h.checkpoint_input, c.input), checkpoint_output = greatest(h.checkpoint_output, c.output)
     FROM c WHERE h.id = c.id RETURNING h.id
   )
   SELECT id FROM c WHERE id NOT IN (SELECT id FROM raised)
@@ -272,6 +291,8 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM 1 FROM ledger_accounts WHERE id = ANY (wallets) ORDER BY id FOR NO KEY UPDATE;
+  -- A process that awoke may be raising its checkpoints: what is charged must be the last that it was told of.
+  PERFORM 1 FROM holds WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
   SELECT cardinality(ledger_settle(array_agg(h.id), array_agg(h.checkpoint), array_agg(h.checkpoint),
     array_agg(CASE WHEN h.checkpoint > 0 THEN 'recovered' ELSE 'released' END),
     array_agg(NULL::text), array_agg(h.checkpoint_input), array_agg(h.checkpoint_output),
