@@ -1,0 +1,107 @@
+/** The ledger under load: many requests of two processes on the same wallets, with and without losing their connections. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { holdOf, type LedgerProcess, Ledgers, settlementOf } from '../../test/ledgers.ts';
+import { audit } from './audit.ts';
+import { nano } from './money.ts';
+
+let ledgers: Ledgers;
+before(async () => {
+  ledgers = await Ledgers.open();
+});
+after(() => ledgers[Symbol.asyncDispose]());
+
+/** One request from hold to settlement. Returns what it costs; nano-USD. */
+async function request({ ledger }: LedgerProcess, wallet: number, number: number): Promise<number> {
+  const hold = holdOf(wallet, 300 + (number % 7) * 100);
+  const cost = 1 + ((number * 37) % 250);
+  await ledger.hold(hold);
+  await ledger.checkpoint(hold.id, nano(cost), 1, 1);
+  if (number % 3 === 0) await ledger.grow(holdOf(wallet, 50, { id: hold.id }));
+  assert.equal(await ledger.settle(settlementOf(hold, cost)), cost);
+  return cost;
+}
+
+/** Each wallet has paid exactly its requests, and nothing is left open. */
+async function proveExact(
+  wallets: readonly number[],
+  costs: readonly (readonly [wallet: number, cost: number])[],
+  start: number,
+): Promise<void> {
+  for (const wallet of wallets) {
+    const paid = costs.reduce((sum, [payer, cost]) => sum + (payer === wallet ? cost : 0), 0);
+    assert.deepEqual(await ledgers.read(wallet), { balance: start - paid, held: 0 });
+  }
+  const [count] = await ledgers.owner<{ charges: number; receipts: number }[]>`
+    SELECT count(*) FILTER (WHERE debit = ANY (${[...wallets]}::bigint[])) AS charges,
+      (SELECT count(*) FROM receipts WHERE wallet = ANY (${[...wallets]}::bigint[])) AS receipts
+    FROM transfers`;
+  assert.deepEqual({ ...count }, { charges: costs.length, receipts: costs.length });
+  const report = await audit(ledgers.database.sql);
+  assert.ok(report.ok, JSON.stringify(report.findings));
+}
+
+async function walletsWith(start: number, count: number): Promise<number[]> {
+  return Promise.all(Array.from({ length: count }, () => ledgers.wallet(start)));
+}
+
+test('600 requests of two processes on 20 wallets that they share: no deadlock, every charge exact', async () => {
+  // Less than its requests want at once: many wait for each other's money.
+  const start = 10_000;
+  const wallets = await walletsWith(start, 20);
+  const processes = [
+    await ledgers.start({ holdWaitMs: 20_000 }),
+    await ledgers.start({ holdWaitMs: 20_000 }),
+  ];
+  const costs = await Promise.all(
+    processes.flatMap((process, which) =>
+      Array.from({ length: 300 }, async (_, number): Promise<[number, number]> => {
+        // In opposite order, so that locks taken as requests come would cross.
+        const wallet = wallets[which ? number % 20 : 19 - (number % 20)] ?? 0;
+        return [wallet, await request(process, wallet, number)];
+      }),
+    ),
+  );
+  await proveExact(wallets, costs, start);
+  // A connection hands in its counts when it closes.
+  await Promise.all(processes.map((process) => process.stop()));
+  await sleep(100);
+  const [row] = await ledgers.owner<{ deadlocks: number }[]>`
+    SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
+  assert.equal(row?.deadlocks, 0);
+});
+
+test('a ledger whose connections are cut again and again does everything once', async () => {
+  const start = 100_000;
+  const wallets = await walletsWith(start, 10);
+  const process = await ledgers.start({ holdWaitMs: 20_000 });
+  let cuts = 0;
+  const over = new AbortController();
+  const cutting = (async () => {
+    while (!over.signal.aborted) {
+      const cut = await ledgers.owner<{ state: string }[]>`
+        SELECT state, pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name IN (${process.lane}, 'checkpoints')`;
+      cuts += cut.filter(({ state }) => state === 'active').length;
+      // Time enough to connect again and do something, or nothing would ever be done.
+      await sleep(50 + Math.random() * 100);
+    }
+  })();
+  const costs: [number, number][] = [];
+  const serve = async (client: number): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) {
+      const wallet = wallets[(client + turn) % 10] ?? 0;
+      costs.push([wallet, await request(process, wallet, client * 20 + turn)]);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: 20 }, (_, client) => serve(client)));
+  } finally {
+    over.abort();
+    await cutting;
+  }
+  assert.ok(cuts >= 5, `${cuts} statements were cut off`);
+  await proveExact(wallets, costs, start);
+  await process.stop();
+});
