@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
 import { type Config, isLoopback } from './config.ts';
-import { type Database, openDatabase } from './db/database.ts';
+import { type Database, openDatabase, type Sql } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError, errorBody, errorHeaders } from './errors.ts';
 import { Limits } from './gateway/admit.ts';
@@ -37,6 +37,7 @@ const drainMs = 100;
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
 const drainPollMs = 20;
+const databasePatienceMs = 5000;
 
 /**
  * Starts the service.
@@ -58,7 +59,7 @@ export async function startServer(
     undo.unshift(() => database.close());
     const sandbox = config.mode === 'sandbox' ? await startSandboxProvider() : null;
     if (sandbox) undo.unshift(() => sandbox.close());
-    const lease = new Lease(database.sql, {
+    const lease = new Lease(lane(database, 'lease'), {
       leaseMs: config.leaseMs,
       graceMs: config.recoveryGraceMs,
       sole: database.embedded,
@@ -105,17 +106,21 @@ function announcement(config: Config, origin: string, key: string | null): reado
   return [...lines, 'Make an account and a key: npm run -s akai -- help', ''];
 }
 
+/** Connections of the hot path: a database that is silent on them for so long is taken for away, and requests hear 503. */
+function lane(database: Database, name: string, max = 1): Sql {
+  return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
+}
+
 function buildApi(
   config: Config,
   database: Database,
   lease: Lease,
   sandboxUrl: string | null,
 ): Api {
-  const one = (name: string) => database.connect({ max: 1, name: `akai ${name}` });
   const routes = new Routes(config, sandboxUrl);
   return {
     models: modelBodies(routes.all()),
-    keys: new KeyDirectory(database.sql, one('keys'), demoAllowed(config)),
+    keys: new KeyDirectory(lane(database, 'keys', 4), demoAllowed(config)),
     limits: new Limits({
       keyRpm: config.rateLimitRpm,
       accountRpm: config.accountRateLimitRpm,
@@ -123,7 +128,7 @@ function buildApi(
     }),
     routes,
     upstreams: new Upstreams(config),
-    ledger: new Ledger(one('ledger'), one('checkpoints'), lease, {
+    ledger: new Ledger(lane(database, 'ledger'), lane(database, 'checkpoints'), lease, {
       floor: parseUsd(config.minimumBalance),
       holdWaitMs: config.holdWaitMs,
     }),

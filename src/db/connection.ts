@@ -18,6 +18,8 @@ interface ConnectOptions {
   /** Role to act as; without it, the user of the address. */
   readonly role?: string;
   readonly database?: string;
+  /** How long a statement may take, in ms, before its connection is given up; for ever where it is not said. */
+  readonly patienceMs?: number;
   /** Called each time a connection ends, for whatever reason. */
   readonly onClose?: () => void;
 }
@@ -77,7 +79,12 @@ export function connect(address: Address, options: ConnectOptions): Sql {
       onClose();
       options.onClose?.();
     });
-  return pooled(client(address, options), { open, max: options.max, isLoss: isAway });
+  return pooled(client(address, options), {
+    open,
+    max: options.max,
+    isLoss: isAway,
+    patienceMs: options.patienceMs ?? Number.POSITIVE_INFINITY,
+  });
 }
 
 const passing = new Set([

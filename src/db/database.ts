@@ -12,8 +12,8 @@ export type { Sql } from './connection.ts';
 export interface Database {
   /** Pool of the application's role. */
   readonly sql: Sql;
-  /** One more pool of the same role, ended by `close`. `name` is its application_name. */
-  connect(options: { max: number; name: string }): Sql;
+  /** One more pool of the same role, ended by `close`. `name` is its application_name; `patienceMs` as in connection.ts. */
+  connect(options: { max: number; name: string; patienceMs?: number }): Sql;
   readonly embedded: boolean;
   /** Whether our statements run as `akai_app`, which may not change the ledger; false where roles may not be made. */
   readonly restricted: boolean;
@@ -179,7 +179,7 @@ export async function openDatabase(
     const restricted =
       (await prepare(source, config, use, say, migrations)) &&
       (source.embedded || (await roleIsAccepted(source.address)));
-    const open = (options: { max: number; name: string }): Sql => {
+    const open = (options: { max: number; name: string; patienceMs?: number }): Sql => {
       const pool = connect(source.address, { ...options, ...(restricted ? { role } : {}) });
       pools.push(pool);
       return pool;

@@ -24,6 +24,11 @@ function connectionError(code: 'CONNECTION_CLOSED' | 'CONNECTION_ENDED', words: 
   return Object.assign(new Error(words), { code });
 }
 
+/** Rejects a query as the driver itself does; its types leave out that it can. */
+function reject(query: Query, error: unknown): void {
+  if ('reject' in query && typeof query.reject === 'function') query.reject(error);
+}
+
 /** Whether the driver's function was called as a tagged template, not to quote a name or a list of values. */
 function isStatement(args: readonly unknown[]): boolean {
   return Array.isArray(args[0]) && 'raw' in args[0];
@@ -56,12 +61,15 @@ interface Connections {
   readonly max: number;
   /** Whether an error says that the connection is gone, although the driver has yet to notice its end. */
   readonly isLoss: (error: unknown) => boolean;
+  /** A statement that is not answered for so long, in ms, is rejected, and its connection lost; infinity waits for ever. */
+  readonly patienceMs: number;
 }
 
 class Pool {
   readonly #open: (onClose: () => void) => Sql;
   readonly #max: number;
   readonly #isLoss: (error: unknown) => boolean;
+  readonly #patienceMs: number;
   readonly #all = new Set<Client>();
   readonly #idle: Client[] = [];
   /** Who waits for a client, in order. */
@@ -69,10 +77,11 @@ class Pool {
   #ended = false;
   #drained: () => void = () => {};
 
-  constructor({ open, max, isLoss }: Connections) {
+  constructor({ open, max, isLoss, patienceMs }: Connections) {
     this.#open = open;
     this.#max = max;
     this.#isLoss = isLoss;
+    this.#patienceMs = patienceMs;
   }
 
   /** Runs one statement on whichever connection is free first. */
@@ -81,13 +90,17 @@ class Pool {
     try {
       client = await this.#take();
     } catch (error) {
-      // A promise that its owner can reject, as the driver itself does.
-      if ('reject' in query && typeof query.reject === 'function') query.reject(error);
+      reject(query, error);
       return;
     }
+    const timer = this.#watch(query, client);
     query.then(
-      () => this.#give(client),
+      () => {
+        clearTimeout(timer);
+        this.#give(client);
+      },
       (error: unknown) => {
+        clearTimeout(timer);
         this.#loseAfter(error, client);
         this.#give(client);
       },
@@ -96,6 +109,15 @@ class Pool {
     const { handler } = pattern as Query; // as: the driver's types leave out how a query runs
     handler(query);
   };
+
+  /** A database that is there and does not answer is as good as away: what was asked may be asked again elsewhere. */
+  #watch(query: Query, client: Client): NodeJS.Timeout | undefined {
+    if (this.#patienceMs === Number.POSITIVE_INFINITY) return undefined;
+    return setTimeout(() => {
+      reject(query, connectionError('CONNECTION_CLOSED', 'The database does not answer.'));
+      this.#lose(client);
+    }, this.#patienceMs);
+  }
 
   /** A connection for the caller alone, until `release()`. */
   async reserve(): Promise<Reserved> {

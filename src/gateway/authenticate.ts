@@ -27,7 +27,6 @@ const channel = 'api_keys';
 
 export class KeyDirectory {
   readonly #sql: Sql;
-  readonly #listener: Sql;
   readonly #demoAllowed: boolean;
   readonly #cached = new Map<string, Cached>();
   readonly #asked = new Map<string, Promise<KeyEntry | null>>();
@@ -36,15 +35,14 @@ export class KeyDirectory {
   /** Rises with every change, so that an answer read before it is not remembered. */
   #changes = 0;
 
-  constructor(sql: Sql, listener: Sql, demoAllowed: boolean) {
+  constructor(sql: Sql, demoAllowed: boolean) {
     this.#sql = sql;
-    this.#listener = listener;
     this.#demoAllowed = demoAllowed;
   }
 
   /** Begins to listen for changes. @throws what the driver throws */
   async start(): Promise<void> {
-    await this.#listener.listen(
+    await this.#sql.listen(
       channel,
       (hash) => {
         this.#changes += 1;

@@ -1,4 +1,5 @@
 /** The money of one request: held, then settled or released, once. */
+import { ApiError } from '../errors.ts';
 import type { Outcome } from '../wallet/batch.ts';
 import type { Ledger } from '../wallet/ledger.ts';
 import { type Nano, nano } from '../wallet/money.ts';
@@ -110,8 +111,9 @@ export class OpenHold {
     await this.settle({ outcome: 'released', provider: null, ...free, detail });
   }
 
-  /** What the provider may cost although the hold was refused late: the operator's. */
+  /** What the provider may cost although the hold was refused late: the operator's. Not booked where there are no books to be had. */
   async bookLoss(amount: Nano, note: string): Promise<void> {
-    if (amount > 0) await this.#ledger.bookLoss(this.#plan.id, amount, note);
+    const isPoor = this.refused instanceof ApiError && this.refused.code === 'insufficient_credits';
+    if (isPoor && amount > 0) await this.#ledger.bookLoss(this.#plan.id, amount, note);
   }
 }
