@@ -245,6 +245,9 @@ test('doctor finds a healthy installation, and names what is wrong with another'
     const env = {
       DATA_DIR: folder,
       PORT: port,
+      // By itself, without a key, it makes the provider real, and that is not for strangers.
+      OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
+      HOST: '0.0.0.0',
       DATABASE_URL: `postgres://nobody@127.0.0.1:${port === '1' ? 2 : 1}/none`,
     };
     const sick = await runAkai(['doctor', '--json'], env);
@@ -255,7 +258,7 @@ test('doctor finds a healthy installation, and names what is wrong with another'
     const problems = report.checks.filter(({ state }) => state === 'problem');
     assert.deepEqual(
       problems.map(({ name }) => name),
-      ['Database', 'Port'],
+      ['Database', 'Port', 'Network'],
     );
     assert.ok(problems.every(({ advice }) => advice));
   } finally {
