@@ -1,0 +1,82 @@
+/** A network between gateways and their PostgreSQL, which can fail as networks do. */
+import { once } from 'node:events';
+import net from 'node:net';
+
+/**
+ * cut: every connection breaks · mute: what a gateway sends arrives, the answer does not · late: what a gateway sends last
+ * arrives when it has long given the connection up
+ */
+export const lineFaults = ['cut', 'mute', 'late'] as const;
+export type LineFault = (typeof lineFaults)[number];
+
+interface Connection {
+  readonly near: net.Socket;
+  readonly far: net.Socket;
+  fault: LineFault | null;
+}
+
+export interface Line extends AsyncDisposable {
+  readonly port: number;
+  /** Does this to every open connection; `mute` and `late` when something is next sent over it. */
+  fail(fault: LineFault, delayMs: number): void;
+}
+
+/** How long a server may work on what it was sent by a client that is gone; ms. */
+const aftermathMs = 2000;
+
+export async function startLine(socketPath: string): Promise<Line> {
+  const connections = new Set<Connection>();
+  let lateMs = 0;
+  const server = net.createServer((near) => {
+    const far = net.connect(socketPath);
+    const connection: Connection = { near, far, fault: null };
+    connections.add(connection);
+    near.on('data', (bytes: Buffer) => {
+      const { fault } = connection;
+      if (fault === null) far.write(bytes);
+      else {
+        connection.fault = null;
+        connections.delete(connection);
+        near.destroy();
+        const send = (): void => void far.end(bytes);
+        if (fault === 'late') setTimeout(send, lateMs);
+        else send();
+        setTimeout(() => far.destroy(), lateMs + aftermathMs);
+      }
+    });
+    far.on('data', (bytes: Buffer) => {
+      if (!near.destroyed) near.write(bytes);
+    });
+    const end = (): void => {
+      // A connection that failed is not in the set any more: its far end is left to finish.
+      if (!connections.delete(connection)) return;
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) socket.on('error', end).on('close', end);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  return {
+    port,
+    fail: (fault, delayMs) => {
+      lateMs = delayMs;
+      for (const connection of [...connections]) {
+        if (fault !== 'cut') connection.fault = fault;
+        else {
+          connection.near.destroy();
+          connection.far.destroy();
+        }
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      for (const { near, far } of connections) {
+        near.destroy();
+        far.destroy();
+      }
+    },
+  };
+}
