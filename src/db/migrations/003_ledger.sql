@@ -180,6 +180,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ended uuid[];
+  fitting bigint[];
   admitted int := 0;
   granted bigint;
   pos int;
@@ -207,21 +208,21 @@ BEGIN
 
   IF cardinality(h_id) > 0 THEN
     IF NOT p_careful THEN
-      WITH h AS (
-        SELECT * FROM unnest(h_id, h_wallet, h_wanted, h_key, h_model, h_grow)
-          AS h (id, wallet, wanted, key_id, model, grow) WHERE NOT grow
+      -- Wallets that can pay all their holds of this batch, at once; the others' are taken one by one below.
+      WITH asked AS (
+        SELECT wallet, sum(wanted)::bigint AS total
+        FROM unnest(h_wallet, h_wanted, h_grow) AS h (wallet, wanted, grow) WHERE NOT grow GROUP BY wallet
       ), fits AS (
-        SELECT acc.id AS wallet, sum(h.wanted)::bigint AS total
-        FROM h JOIN ledger_accounts acc ON acc.id = h.wallet
-        GROUP BY acc.id HAVING acc.balance - acc.held >= sum(h.wanted) AND acc.balance >= p_floor
-      ), hold AS (
-        INSERT INTO holds (id, wallet, instance, amount, key_id, model)
-        SELECT h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model FROM h JOIN fits USING (wallet)
-        RETURNING 1
-      ), wallet AS (
-        UPDATE ledger_accounts acc SET held = acc.held + fits.total FROM fits WHERE acc.id = fits.wallet
+        UPDATE ledger_accounts acc SET held = acc.held + asked.total FROM asked
+        WHERE acc.id = asked.wallet AND acc.balance - acc.held >= asked.total AND acc.balance >= p_floor
+        RETURNING acc.id
       )
-      SELECT count(*) INTO admitted FROM hold;
+      SELECT array_agg(id) INTO fitting FROM fits;
+      INSERT INTO holds (id, wallet, instance, amount, key_id, model)
+      SELECT h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model
+      FROM unnest(h_id, h_wallet, h_wanted, h_key, h_model, h_grow) AS h (id, wallet, wanted, key_id, model, grow)
+      WHERE NOT h.grow AND h.wallet = ANY (fitting);
+      GET DIAGNOSTICS admitted = ROW_COUNT;
     END IF;
     IF admitted < cardinality(h_id) THEN
       FOR pos IN 1 .. cardinality(h_id) LOOP
