@@ -28,6 +28,8 @@ export interface LedgerProcess {
 interface ProcessSettings extends Partial<LedgerSettings> {
   readonly leaseMs?: number;
   readonly graceMs?: number;
+  /** A connection of the test's own, which commits in place of the usual one. */
+  readonly lane?: Sql;
 }
 
 export interface WalletRow {
@@ -44,34 +46,37 @@ export class Ledgers implements AsyncDisposable {
   readonly database: Database;
   /** May do everything, and therefore nothing in the program uses it. */
   readonly owner: Sql;
+  /** Where PostgreSQL listens. */
+  readonly socket: string;
   /** What leases had to say. */
   readonly log: string[] = [];
   readonly #data: ScratchData;
   readonly #processes = new Set<LedgerProcess>();
   #count = 0;
 
-  private constructor(data: ScratchData, database: Database, owner: Sql) {
+  private constructor(data: ScratchData, database: Database, socket: string) {
     this.#data = data;
     this.database = database;
-    this.owner = owner;
+    this.socket = socket;
+    this.owner = connect({ path: socket }, { max: 2, name: 'test owner' });
   }
 
   static async open(): Promise<Ledgers> {
     const data = new ScratchData();
     const database = await openDatabase(data.config(), 'serve', () => {});
     const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
-    return new Ledgers(data, database, connect({ path }, { max: 2, name: 'test owner' }));
+    return new Ledgers(data, database, path);
   }
 
   async start(settings: ProcessSettings = {}): Promise<LedgerProcess> {
     const { leaseMs = quietLeaseMs, graceMs = 0, holdWaitMs = 0 } = settings;
     this.#count += 1;
     const lane = `test lane ${this.#count}`;
-    const own = ['lease', lane, 'checkpoints'].map((name) =>
-      this.database.connect({ max: 1, name }),
-    );
-    const [leaseSql, laneSql, checkpointSql] = own;
-    if (!leaseSql || !laneSql || !checkpointSql) throw new Error('three connections were made');
+    const connection = (name: string): Sql => this.database.connect({ max: 1, name });
+    const leaseSql = connection('lease');
+    const laneSql = settings.lane ?? connection(lane);
+    const checkpointSql = connection('checkpoints');
+    const own = [leaseSql, laneSql, checkpointSql];
     const log = (message: string): void => void this.log.push(message);
     const lease = new Lease(leaseSql, { leaseMs, graceMs, sole: false, log });
     const rules = { floor: settings.floor ?? floor, holdWaitMs };

@@ -14,7 +14,7 @@ after(() => ledgers[Symbol.asyncDispose]());
 
 /** One request from hold to settlement. Returns what it costs; nano-USD. */
 async function request({ ledger }: LedgerProcess, wallet: number, number: number): Promise<number> {
-  const hold = holdOf(wallet, 300 + (number % 7) * 100);
+  const hold = holdOf(wallet, 6000 + (number % 7) * 500);
   const cost = 1 + ((number * 37) % 250);
   await ledger.hold(hold);
   await ledger.checkpoint(hold.id, nano(cost), 1, 1);
@@ -48,21 +48,24 @@ async function walletsWith(start: number, count: number): Promise<number[]> {
 
 test('600 requests of two processes on 20 wallets that they share: no deadlock, every charge exact', async () => {
   // Less than its requests want at once: many wait for each other's money.
-  const start = 10_000;
+  const start = 20_000;
   const wallets = await walletsWith(start, 20);
   const processes = [
     await ledgers.start({ holdWaitMs: 20_000 }),
     await ledgers.start({ holdWaitMs: 20_000 }),
   ];
-  const costs = await Promise.all(
-    processes.flatMap((process, which) =>
-      Array.from({ length: 300 }, async (_, number): Promise<[number, number]> => {
-        // In opposite order, so that locks taken as requests come would cross.
-        const wallet = wallets[which ? number % 20 : 19 - (number % 20)] ?? 0;
-        return [wallet, await request(process, wallet, number)];
-      }),
-    ),
-  );
+  const costs: [number, number][] = [];
+  // One after the other, so that there are many batches, each with wallets in an order of its own.
+  const client = async (which: number, number: number): Promise<void> => {
+    const process = processes[which];
+    assert.ok(process);
+    for (let turn = 0; turn < 20; turn += 1) {
+      const wallet = wallets[Math.floor(Math.random() * 20)] ?? 0;
+      costs.push([wallet, await request(process, wallet, number * 20 + turn)]);
+    }
+  };
+  const clients = Array.from({ length: 15 }, (_, number) => [client(0, number), client(1, number)]);
+  await Promise.all(clients.flat());
   await proveExact(wallets, costs, start);
   // A connection hands in its counts when it closes.
   await Promise.all(processes.map((process) => process.stop()));

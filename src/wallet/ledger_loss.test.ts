@@ -1,0 +1,116 @@
+/** A commit whose acknowledgement is lost: the ledger asks again, and what was done is answered, not done once more. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, before, test } from 'node:test';
+import { holdOf, type LedgerProcess, Ledgers, settlementOf } from '../../test/ledgers.ts';
+import { connect } from '../db/connection.ts';
+import { audit } from './audit.ts';
+
+let ledgers: Ledgers;
+let process: LedgerProcess;
+/** Set: the next whole answer of PostgreSQL is swallowed, and its connection cut. */
+let isLosing = false;
+let lost = 0;
+
+/** ReadyForQuery, PostgreSQL’s last word on a statement: what it did is committed. */
+function isWholeAnswer(data: Buffer): boolean {
+  return data.subarray(-6, -1).equals(Buffer.from('Z\0\0\0\x05'));
+}
+
+const relay = net.createServer((client) => {
+  const server = net.connect(ledgers.socket);
+  client.pipe(server);
+  server.on('data', (data: Buffer) => {
+    if (!isLosing) {
+      client.write(data);
+      return;
+    }
+    if (!isWholeAnswer(data)) return;
+    isLosing = false;
+    lost += 1;
+    client.destroy();
+  });
+  server.on('close', () => client.destroy());
+  client.on('close', () => server.destroy());
+  client.on('error', () => server.destroy());
+  server.on('error', () => client.destroy());
+});
+
+before(async () => {
+  ledgers = await Ledgers.open();
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  const address = relay.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const url = `postgres://akai:unused@127.0.0.1:${address.port}/akai`;
+  const lane = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
+  process = await ledgers.start({ lane });
+});
+after(async () => {
+  await ledgers[Symbol.asyncDispose]();
+  relay.close();
+});
+
+/** Runs `work` so that the acknowledgement of its first commit is lost. */
+async function unheard<T>(work: () => Promise<T>): Promise<T> {
+  const before = lost;
+  isLosing = true;
+  const result = await work();
+  assert.equal(lost, before + 1, 'nothing was lost');
+  return result;
+}
+
+test('holds and settlements of one batch, unheard of, are answered as if nothing had happened, and done once', async () => {
+  const wallet = await ledgers.wallet(10_000);
+  const other = await ledgers.wallet(10_000);
+  const { ledger } = process;
+  const earlier = [holdOf(wallet, 1000), holdOf(wallet, 1000), holdOf(other, 1000)];
+  for (const hold of earlier) await ledger.hold(hold);
+  const [charged, dear, free] = earlier;
+  assert.ok(charged && dear && free);
+  const holds = [holdOf(wallet, 500), holdOf(other, 600), holdOf(other, 20_000, { least: 1 })];
+  const answers = await unheard(() =>
+    Promise.all([
+      ledger.settle(settlementOf(charged, 300)),
+      ledger.settle(settlementOf(dear, 1500, { chargeable: 1000 })),
+      ledger.settle(settlementOf(free, 0)),
+      ...holds.map((hold) => ledger.hold(hold)),
+    ]),
+  );
+  assert.deepEqual(answers, [300, 1000, 0, 500, 600, 9400]);
+  assert.deepEqual(await ledgers.read(wallet), { balance: 8700, held: 500 });
+  assert.deepEqual(await ledgers.read(other), { balance: 10_000, held: 10_000 });
+  const [row] = await ledgers.owner<{ amount: number }[]>`
+    SELECT sum(amount)::bigint AS amount FROM transfers WHERE id = ANY (${earlier.map(({ id }) => id)}::uuid[])`;
+  assert.equal(row?.amount, 1800, 'charged 300 and 1000, lost 500');
+  for (const hold of holds) await ledger.settle(settlementOf(hold, 0));
+  assert.ok((await audit(ledgers.database.sql)).ok);
+});
+
+test('each by itself: a hold, its settlement, its release', async () => {
+  const wallet = await ledgers.wallet(10_000);
+  const { ledger } = process;
+  for (const cost of [400, 0]) {
+    const before = await ledgers.read(wallet);
+    const hold = holdOf(wallet, 1000);
+    assert.equal(await unheard(() => ledger.hold(hold)), 1000);
+    assert.deepEqual(await ledgers.read(wallet), { ...before, held: 1000 });
+    assert.equal(await unheard(() => ledger.settle(settlementOf(hold, cost))), cost);
+    assert.deepEqual(await ledgers.read(wallet), { balance: before.balance - cost, held: 0 });
+  }
+  const refused = unheard(() => ledger.hold(holdOf(wallet, 50_000)));
+  await assert.rejects(refused, { code: 'insufficient_credits' });
+  assert.ok((await audit(ledgers.database.sql)).ok);
+});
+
+test('growth may set more aside than was answered, and all of it is given back', async () => {
+  const wallet = await ledgers.wallet(10_000);
+  const { ledger } = process;
+  const hold = holdOf(wallet, 1000);
+  await ledger.hold(hold);
+  assert.equal(await unheard(() => ledger.grow(holdOf(wallet, 300, { id: hold.id }))), 300);
+  assert.equal(await ledger.settle(settlementOf(hold, 1200)), 1200);
+  assert.deepEqual(await ledgers.read(wallet), { balance: 8800, held: 0 });
+  assert.ok((await audit(ledgers.database.sql)).ok);
+});
