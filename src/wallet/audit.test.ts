@@ -96,6 +96,14 @@ const nobody = 999_999;
 
 type Lie = readonly [says: string, id: string | number, ...statements: string[]];
 
+function receipt(change: string, id: string): string {
+  return `UPDATE receipts SET ${change} WHERE id = '${id}'`;
+}
+
+function transfer(change: string, id: string, kind = 'charge'): string {
+  return `UPDATE transfers SET ${change} WHERE id = '${id}' AND kind = '${kind}'`;
+}
+
 /** By check: what is falsified, whose id must be found, how. */
 function lies(): Readonly<Record<string, readonly Lie[]>> {
   const { payer, other } = wallets;
@@ -104,10 +112,6 @@ function lies(): Readonly<Record<string, readonly Lie[]>> {
     `INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ('${stranger}', '${kind}', ${debit}, ${credit}, ${amount})`;
   const account = (change: string, id = payer) =>
     `UPDATE ledger_accounts SET ${change} WHERE id = ${id}`;
-  const receipt = (change: string, id: string) =>
-    `UPDATE receipts SET ${change} WHERE id = '${id}'`;
-  const transfer = (change: string, id: string, kind = 'charge') =>
-    `UPDATE transfers SET ${change} WHERE id = '${id}' AND kind = '${kind}'`;
   return {
     'a wallet’s balance is the sum of its transfers': [
       ['more than came in', payer, account('balance = balance + 1')],
