@@ -86,3 +86,20 @@ test('too large is refused before it is read, or while it is; a client that leav
   assert.ok((await outcome) instanceof ClientLeft);
   server.close();
 });
+
+test('a client that has left before its body was asked for keeps nobody waiting', async () => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address && typeof address === 'object');
+  for (const body of ['whole', 'ha']) {
+    const socket = connect(address.port, '127.0.0.1');
+    socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n${body}`);
+    const [request] = await once(server, 'request');
+    socket.destroy();
+    await new Promise((resolve) => request.once('close', resolve));
+    await assert.rejects(readBody(request, 1000), ClientLeft, body);
+  }
+  server.close();
+});

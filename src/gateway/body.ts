@@ -21,12 +21,17 @@ let heldBytes = 0;
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limit) return Promise.reject(tooLarge(limit));
+  // Gone while its key was looked up: nothing would ever come, not even the end.
+  if (request.destroyed) return Promise.reject(new ClientLeft());
   return new Promise((resolve, reject) => {
     let first: Buffer | null = null;
     let gathered: Buffer = Buffer.alloc(0);
     let length = 0;
+    let isOver = false;
     const silence = setTimeout(() => request.destroy(), silenceMs);
     const stop = (): void => {
+      if (isOver) return;
+      isOver = true;
       clearTimeout(silence);
       heldBytes -= gathered.length;
       request.off('data', take);
@@ -60,8 +65,9 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
     };
     request.on('data', take);
     request.once('end', () => give(first ?? gathered.subarray(0, length)));
+    // Also where the whole body had arrived, and the connection was closed before it was read.
     request.once('close', () => {
-      if (!request.complete) refuse(new ClientLeft());
+      if (!isOver) refuse(new ClientLeft());
     });
   });
 }
