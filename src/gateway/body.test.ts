@@ -15,7 +15,7 @@ async function serve(
 ): Promise<{ server: Server; port: number; next(): Promise<Outcome> }> {
   const waiting: ((outcome: Outcome) => void)[] = [];
   const server = createServer((request, response) => {
-    readBody(request, limit)
+    void readBody(request, limit)
       .catch((error: Error) => error)
       .then((outcome) => {
         waiting.shift()?.(outcome);
