@@ -153,9 +153,9 @@ function tokensAreWrong(one: Case): boolean {
   const most = estimate(sent(one));
   const { outcome, output_tokens: tokens } = receipt;
   if (outcome === 'estimated') return tokens < got || tokens > most;
-  // A checkpoint is raised when half of the last is used, to twice what is needed.
+  // A checkpoint covers twice what has come from the provider.
   if (outcome === 'recovered' && charged(one) > 0)
-    return tokens < got || tokens > Math.max(firstCheckpoint, most * 4);
+    return tokens < got || tokens > Math.max(firstCheckpoint, most * 2);
   return false;
 }
 
