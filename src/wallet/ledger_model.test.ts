@@ -223,7 +223,7 @@ class Run {
         `wallet ${index}`,
       );
     const [sums] = await ledgers.owner<{ legs: number; cost: number }[]>`
-      SELECT (SELECT sum(amount) FROM (
+      SELECT (SELECT coalesce(sum(amount), 0) FROM (
           SELECT a.id, t.amount FROM transfers t JOIN ledger_accounts a ON a.id = t.credit
           UNION ALL SELECT a.id, -t.amount FROM transfers t JOIN ledger_accounts a ON a.id = t.debit
         ) legs)::bigint AS legs,
