@@ -25,7 +25,7 @@ const none = Buffer.alloc(0);
 
 class Connection {
   readonly #socket: Socket;
-  #head = none;
+  #head: Buffer = none;
   #inBody = false;
   /** Bytes of the body to come; null where it ends by itself (chunked). */
   #left: number | null = 0;
@@ -37,7 +37,7 @@ class Connection {
 
   constructor(port: number) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.#socket.on('data', (chunk) => this.#take(chunk));
+    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk));
     this.#socket.on('error', (error) => this.#broken(error));
     this.#socket.on('close', () => this.#broken(new Error('the connection was closed')));
   }
@@ -52,7 +52,7 @@ class Connection {
     this.#socket.write(request);
   }
 
-  /** Calls `opened` at the first byte of the body instead of waiting for its end. */
+  /** Whether the first byte of the body has come. */
   get hasBegun(): boolean {
     return this.#first > 0;
   }
@@ -80,8 +80,8 @@ class Connection {
     }
     this.#tail =
       body.length >= tailLength
-        ? body.latin1Slice(body.length - tailLength)
-        : (this.#tail + body.latin1Slice()).slice(-tailLength);
+        ? body.toString('latin1', body.length - tailLength)
+        : (this.#tail + body.toString('latin1')).slice(-tailLength);
     if (!this.#tail.endsWith('0\r\n\r\n')) return;
     if (this.#tail.includes('data: [DONE]')) this.#finish();
     else this.#broken(new Error('a stream ended without [DONE]'));
@@ -95,9 +95,9 @@ class Connection {
       this.#head = data;
       return null;
     }
-    const head = data.latin1Slice(0, end);
+    const head = data.toString('latin1', 0, end);
     if (head.slice(9, 12) !== '200') {
-      this.#broken(new Error(`not a 200: ${data.latin1Slice(0, 600)}`));
+      this.#broken(new Error(`not a 200: ${data.toString('latin1', 0, 600)}`));
       return null;
     }
     const at = head.indexOf('content-length: ');
@@ -160,7 +160,7 @@ class Run {
     const { shape } = plan;
     if (shape.kind === 'closed')
       for (let i = 0; i < shape.connections; i += 1) this.#repeat(takeConnection(plan.port));
-    else this.#pace(shape.rate, 0);
+    else this.#pace(scheduleOf(shape.rate, plan.seconds), 0);
   }
 
   get #elapsed(): number {
@@ -179,15 +179,16 @@ class Run {
   }
 
   /** Sends what is due by now: lateness of this timer counts as latency of the request, on every leg alike. */
-  #pace(rate: number, sent: number): void {
-    const total = Math.floor(rate * this.#plan.seconds);
-    const due = Math.min(total, Math.floor((this.#elapsed * rate) / 1000) + 1);
-    for (let i = sent; i < due; i += 1) {
+  #pace(schedule: Float64Array, sent: number): void {
+    let next = sent;
+    for (let due = schedule[next]; due !== undefined && due <= this.#elapsed; ) {
       const connection = takeConnection(this.#plan.port);
-      this.#send(connection, this.#begun + (i * 1000) / rate, () => this.#release(connection));
+      next += 1;
+      if (next === schedule.length) this.#over = true;
+      this.#send(connection, this.#begun + due, () => this.#release(connection));
+      due = schedule[next];
     }
-    if (due === total) this.#over = true;
-    else setTimeout(() => this.#pace(rate, due), 1);
+    if (!this.#over) setTimeout(() => this.#pace(schedule, next), 1);
   }
 
   #send(connection: Connection, from: number, next: () => void): void {
@@ -214,6 +215,23 @@ class Run {
       first: spread(this.#first),
     });
   }
+}
+
+/**
+ * When requests are to be sent, in ms: at random, as many users would, and the same on every leg. Even spacing would fall
+ * into step with a provider that answers after a fixed time.
+ */
+function scheduleOf(rate: number, seconds: number): Float64Array {
+  const schedule = new Float64Array(Math.max(1, Math.floor(rate * seconds)));
+  let seed = 1;
+  let at = 0;
+  for (let i = 0; i < schedule.length; i += 1) {
+    schedule[i] = at;
+    // Lehmer's generator: poor, and good enough for gaps.
+    seed = (seed * 48_271) % 2_147_483_647;
+    at -= (Math.log(seed / 2_147_483_647) * 1000) / rate;
+  }
+  return schedule;
 }
 
 function spread(values: readonly number[]): Spread {

@@ -9,12 +9,19 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Capacity, type Cost, costCases, measureCapacity, measureCost } from './cost.ts';
+import {
+  type Capacity,
+  type Cost,
+  costCases,
+  measureCapacity,
+  measureCost,
+  warmUp,
+} from './cost.ts';
 import { measureFirstByte, measureWhole, streamCapacity } from './latency.ts';
 import { measureFlatness, measureStreams } from './memory.ts';
 import { machine } from './processes.ts';
 import { type Findings, isMet, report } from './report.ts';
-import { disturbed, type Effort } from './rounds.ts';
+import { counted, type Effort } from './rounds.ts';
 import { Scene } from './scene.ts';
 
 interface Plan {
@@ -30,8 +37,8 @@ interface Plan {
 
 const plans = {
   full: {
-    cost: { rounds: 5, seconds: 2 },
-    latency: { rounds: 5, seconds: 2 },
+    cost: { rounds: 5, seconds: 1.5 },
+    latency: { rounds: 5, seconds: 1.2 },
     starts: 3,
     requests: 60_000,
     watchSeconds: 20,
@@ -118,7 +125,7 @@ function circumstances(scene: Scene, command: string, loads: readonly number[]):
   return [
     `${new Date().toISOString().slice(0, 10)}, \`${command}\`, commit ${commit()}`,
     `${processors}, ${memoryGb} GB, Linux ${release()}, Node ${process.versions.node}; ${bound}`,
-    `Load average ${loads.map((load) => load.toFixed(1)).join(' before, ')} after; rounds disturbed by the host: ${disturbed}`,
+    `Load average ${loads.map((load) => load.toFixed(1)).join(' before, ')} after; ${counted.disturbed} of ${counted.rounds} rounds disturbed by the host or by other programs`,
   ];
 }
 
@@ -168,6 +175,8 @@ async function main(): Promise<number> {
   const before = machine().load;
   const scene = await Scene.start(cpus().length);
   try {
+    say('Warming up …');
+    await warmUp(scene);
     if (values.only !== undefined) {
       const wanted = Object.entries(costCases).filter(([name]) => name === values.only);
       for (const [, one] of wanted)

@@ -215,22 +215,49 @@ export function pin(pid: number, processors: string): boolean {
   }
 }
 
-/** Share of the time that the machine was kept from running by its host, between two readings. */
-export class StealMeter {
-  #last = jiffies();
+/** What the machine did besides our measuring, as shares of all its processors' time; 0 to 1. */
+export interface Disturbance {
+  /** The host took it away. */
+  readonly steal: number;
+  /** Programs that are not ours used it. */
+  readonly others: number;
+}
 
-  /** Since the last call; 0 to 1. */
-  lap(): number {
-    const now = jiffies();
-    const share = (now.steal - this.#last.steal) / Math.max(1, now.total - this.#last.total);
+/** Measures from one call of `lap` to the next. */
+export class DisturbanceMeter {
+  #last = reading();
+
+  lap(): Disturbance {
+    const last = this.#last;
+    const now = reading();
     this.#last = now;
-    return share;
+    const total = Math.max(1, now.total - last.total);
+    const others = (now.busy - last.busy - (now.own - last.own)) / total;
+    return { steal: (now.steal - last.steal) / total, others: Math.max(0, others) };
   }
 }
 
-function jiffies(): { steal: number; total: number } {
-  const fields = read('/proc/stat').split('\n')[0]?.split(/\s+/).slice(1, 9).map(Number) ?? [];
-  return { steal: fields[7] ?? 0, total: fields.reduce((sum, value) => sum + value, 0) };
+/** Since the machine was started, in µs; `own` is this process and all that it has begun. */
+function reading(): { steal: number; busy: number; total: number; own: number } {
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, steal = 0] =
+    read('/proc/stat').split('\n')[0]?.split(/\s+/).slice(1).map(Number) ?? [];
+  const busy = user + nice + system + irq + softIrq;
+  const total = busy + idle + wait + steal;
+  const own = family().reduce((sum, pid) => sum + cpuOf(pid), 0);
+  return { steal: steal * usPerTick, busy: busy * usPerTick, total: total * usPerTick, own };
+}
+
+/** This process, its children, theirs, and so on. */
+function family(): number[] {
+  const parents = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name): [number, number] => [Number(name), Number(stat(Number(name))[1])]);
+  const found = new Set([process.pid]);
+  for (let before = 0; before < found.size; ) {
+    before = found.size;
+    for (const [pid, parent] of parents) if (found.has(parent)) found.add(pid);
+  }
+  return [...found];
 }
 
 export function machine(): {

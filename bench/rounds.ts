@@ -1,5 +1,5 @@
 /** Measuring in rounds: A B A B, so that what the machine does meanwhile meets both alike. */
-import { StealMeter } from './processes.ts';
+import { DisturbanceMeter } from './processes.ts';
 
 /** How much time a run may take. */
 export interface Effort {
@@ -8,7 +8,8 @@ export interface Effort {
   readonly seconds: number;
 }
 
-const most = { steal: 0.05 } as const;
+/** More than that, as shares of the machine, and a round says more about the machine than about us. */
+const most = { steal: 0.05, others: 0.15 } as const;
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((left, right) => left - right);
@@ -17,26 +18,25 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** Rounds that the host disturbed, over the whole run. */
-export let disturbed = 0;
+/** Rounds of the whole run, and how many of them were disturbed. */
+export const counted = { rounds: 0, disturbed: 0 };
 
 /**
- * Runs `round` until as many good ones are there as wanted, and no more than twice as often.
- * A round in which the host took the processors for more than 5 % of the time counts only when there are too few others.
+ * Runs `round` until as many undisturbed ones are there as wanted, half as many more at most. Disturbed ones, in which the
+ * host took the processors away or other programs used them, count only where there are fewer than three others.
  */
-export async function inRounds<T>(
-  wanted: number,
-  round: (number: number) => Promise<T>,
-): Promise<T[]> {
+export async function inRounds<T>(wanted: number, round: () => Promise<T>): Promise<T[]> {
   const good: T[] = [];
   const bad: T[] = [];
-  const meter = new StealMeter();
-  for (let number = 0; number < wanted * 2 && good.length < wanted; number += 1) {
+  const meter = new DisturbanceMeter();
+  for (let number = 0; number < wanted * 1.5 && good.length < wanted; number += 1) {
     meter.lap();
-    const result = await round(number);
-    if (meter.lap() <= most.steal) good.push(result);
+    const result = await round();
+    const { steal, others } = meter.lap();
+    counted.rounds += 1;
+    if (steal <= most.steal && others <= most.others) good.push(result);
     else {
-      disturbed += 1;
+      counted.disturbed += 1;
       bad.push(result);
     }
   }

@@ -55,7 +55,7 @@ export class Scene {
     this.gateway = gateway;
     this.generator = new Generator();
     this.postmaster = postmasterOf(gateway.pid);
-    const rest = `1-${processors - 1}`;
+    const rest = processors === 2 ? '1' : `1-${processors - 1}`;
     this.rest = processors > 1 && pin(this.generator.pid, rest) ? rest : null;
     this.#pinAll();
   }

@@ -136,7 +136,7 @@ function answer(socket: Socket, streamed: boolean): void {
 function take(socket: Socket, data: Buffer): Buffer | null {
   const end = data.indexOf('\r\n\r\n');
   if (end === -1) return null;
-  const head = data.latin1Slice(0, end);
+  const head = data.toString('latin1', 0, end);
   const at = head.indexOf('content-length: ');
   const length = at === -1 ? 0 : Number.parseInt(head.slice(at + 16), 10);
   const whole = end + 4 + length;
@@ -150,8 +150,8 @@ function take(socket: Socket, data: Buffer): Buffer | null {
 const server = createServer({ noDelay: true }, (socket) => {
   let rest: Buffer | null = null;
   socket.on('error', () => {});
-  socket.on('data', (chunk) => {
-    let data = rest ? Buffer.concat([rest, chunk]) : chunk;
+  socket.on('data', (chunk: Buffer) => {
+    let data: Buffer = rest ? Buffer.concat([rest, chunk]) : chunk;
     for (;;) {
       const left = take(socket, data);
       if (left === null) break;
