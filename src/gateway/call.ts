@@ -105,7 +105,7 @@ export function endingOf(
     outputTokens: usage.output,
     detail: explanation(exchange, target, attempts, usage, prices, {
       // Whatever the provider has put there; the books need no more of it.
-      finishReason: finishReason && finishReason.slice(0, 64),
+      finishReason: finishReason?.slice(0, 64) ?? null,
       reason,
       reportedBy: isReported ? 'provider' : 'estimate',
     }),
