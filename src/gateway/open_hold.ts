@@ -98,7 +98,7 @@ export class OpenHold {
       walletId,
       ...entry,
       chargeable: nano(Math.min(ending.chargeable, this.granted)),
-      detail: JSON.stringify(detail),
+      detail: readable(detail),
     });
   }
 
@@ -116,4 +116,16 @@ export class OpenHold {
     const isPoor = this.refused instanceof ApiError && this.refused.code === 'insufficient_credits';
     if (isPoor && amount > 0) await this.#ledger.bookLoss(this.#plan.id, amount, note);
   }
+}
+
+/**
+ * As JSON that PostgreSQL can also read again: it takes a NUL or half of a surrogate pair, which a provider may have sent,
+ * and then fails whoever asks for any member.
+ */
+function readable(detail: object): string {
+  const text = JSON.stringify(detail);
+  if (!/\\u(?:0000|d[89a-f])/.test(text)) return text;
+  const clean = (_: string, value: unknown): unknown =>
+    typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\ufffd') : value;
+  return JSON.stringify(detail, clean);
 }

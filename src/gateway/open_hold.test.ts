@@ -1,0 +1,26 @@
+/** What a provider says ends up on receipts: it must not make them unreadable. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { holdOf, Ledgers } from '../../test/ledgers.ts';
+import { nano } from '../wallet/money.ts';
+import { OpenHold } from './open_hold.ts';
+
+test('a detail that PostgreSQL could not read again is stored so that it can', async () => {
+  await using ledgers = await Ledgers.open();
+  const { ledger } = await ledgers.start();
+  const wallet = await ledgers.wallet(1000);
+  const cost = { cost: nano(7), chargeable: nano(7), inputTokens: 1, outputTokens: 1 };
+  for (const [said, stored] of [
+    ['st\0op', 'st\ufffdop'],
+    ['half \ud83d of it', 'half \ufffd of it'],
+    ['a \\u0000 that is none, and 😀', 'a \\u0000 that is none, and 😀'],
+  ]) {
+    const plan = holdOf(wallet, 100);
+    const hold = await OpenHold.take(ledger, { ...plan, keyId: crypto.randomUUID() });
+    const detail = { finishReason: said };
+    await hold.settle({ outcome: 'settled', provider: 'test', ...cost, detail });
+    const [row] = await ledgers.owner`
+      SELECT detail ->> 'finishReason' AS reason FROM receipts WHERE id = ${plan.id}`;
+    assert.equal(row?.reason, stored);
+  }
+});
