@@ -19,6 +19,8 @@ export interface Line extends AsyncDisposable {
   readonly port: number;
   /** Does this to every open connection; `mute` and `late` when something is next sent over it. */
   fail(fault: LineFault, delayMs: number): void;
+  /** Spares the connections on which nothing has been sent since. */
+  heal(): void;
 }
 
 /** How long a server may work on what it was sent by a client that is gone; ms. */
@@ -70,6 +72,9 @@ export async function startLine(socketPath: string): Promise<Line> {
           connection.far.destroy();
         }
       }
+    },
+    heal: () => {
+      for (const connection of connections) connection.fault = null;
     },
     [Symbol.asyncDispose]: async () => {
       server.close();

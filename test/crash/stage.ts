@@ -138,11 +138,16 @@ const doings: Readonly<Record<string, Doing>> = {
   },
   supplant,
   cut: async ({ line }) => line?.fail('cut', 0),
-  mute: async ({ line }) => line?.fail('mute', 0),
+  mute: async ({ line }, _, random) => {
+    line?.fail('mute', 0);
+    await sleep(random.integer(20, 500));
+    line?.heal();
+  },
   late: async ({ line }, _, random) => {
     const delayMs = random.integer(20, 1500);
     line?.fail('late', delayMs);
     await sleep(delayMs);
+    line?.heal();
   },
 };
 
