@@ -46,41 +46,34 @@ const prefixes = endpoints
   .filter(({ path }) => path.endsWith('*'))
   .map((endpoint) => ({ endpoint, prefix: endpoint.path.slice(0, -1) }));
 
-/** @throws ApiError what the client is told, while nothing has been answered yet */
-export async function answer(api: Api, exchange: Exchange): Promise<void> {
+/** Rejects with the ApiError that the client is told, while nothing has been answered yet */
+export function answer(api: Api, exchange: Exchange): Promise<void> {
   const { method = 'GET', url = '/' } = exchange.request;
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
   const endpoint = exact.get(`${method} ${path}`);
-  if (endpoint) {
-    await enter(endpoint, api, exchange, '');
-    return;
-  }
+  if (endpoint) return enter(endpoint, api, exchange, '');
   const match = prefixes.find(
     ({ endpoint: { method: own }, prefix }) => own === method && path.startsWith(prefix),
   );
-  if (match) {
-    await enter(match.endpoint, api, exchange, decoded(path.slice(match.prefix.length)));
-    return;
-  }
-  throw new ApiError('not_found', { message: notFound(method, path) });
+  if (match) return enter(match.endpoint, api, exchange, decoded(path.slice(match.prefix.length)));
+  return Promise.reject(new ApiError('not_found', { message: notFound(method, path) }));
 }
 
 async function enter(
-  endpoint: Endpoint,
+  { who, handle }: Endpoint,
   api: Api,
   exchange: Exchange,
   rest: string,
 ): Promise<void> {
-  if (endpoint.who === 'key') {
-    const { record } = await authenticate(api.keys, exchange.request, api.trustedProxies);
-    exchange.preferErrorFormat(record.errorFormat);
-    const leave = api.limits.admit(record.id, record.userId, (headers) =>
-      exchange.addHeaders(headers),
-    );
-    leave();
-  }
-  await endpoint.handle(api, exchange, rest);
+  if (who === 'handler') return handle(api, exchange, rest);
+  const { record } = await authenticate(api.keys, exchange.request, api.trustedProxies);
+  exchange.preferErrorFormat(record.errorFormat);
+  const leave = api.limits.admit(record.id, record.userId, (headers) =>
+    exchange.addHeaders(headers),
+  );
+  leave();
+  return handle(api, exchange, rest);
 }
 
 /** A slash in an id arrives plain or as %2F; proxies turn one into the other. */

@@ -194,21 +194,22 @@ function serve(
   drainTimeoutMs: number,
 ): () => Promise<void> {
   let open = 0;
+  const over = (): void => {
+    open -= 1;
+  };
   let isStopping = false;
   server.off('request', notReady);
   server.on('request', (request, response) => {
     const url = request.url ?? '/';
     open += 1;
-    response.once('close', () => {
-      open -= 1;
-    });
     if (url.startsWith('/v1/') || url === '/v1') {
-      const exchange = new Exchange(request, response);
+      const exchange = new Exchange(request, response, over);
       if (isStopping) {
         response.setHeader('connection', 'close');
         exchange.fail(new ApiError('shutting_down', { retryAfterMs: 1000 }));
       } else answer(api, exchange).catch((error: unknown) => failed(exchange, error, log));
     } else {
+      response.once('close', over);
       // Under whatever the page sets: an answer that knows its own id says that one.
       response.setHeader('x-request-id', requestIdOf(timeOrderedId()));
       void pages(request, response);

@@ -5,10 +5,16 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const mainFile = join(import.meta.dirname, '../src/main.ts');
+/** As bin/akai starts it. */
+const { serverFlags } = createRequire(import.meta.url)('../bin/with-node') as {
+  // as: what that program says of itself
+  readonly serverFlags: readonly string[];
+};
 const startTimeoutMs = 90_000;
 const stopTimeoutMs = 40_000;
 
@@ -68,7 +74,8 @@ function bareEnvironment(): Record<string, string> {
 }
 
 function launch(args: readonly string[], env: Record<string, string>, cwd: string): ChildProcess {
-  return spawn(process.execPath, [mainFile, ...args], {
+  const flags = args[0] === 'serve' ? serverFlags : [];
+  return spawn(process.execPath, [...flags, mainFile, ...args], {
     // A folder without .env, so that the developer's stays out.
     cwd,
     env: { ...bareEnvironment(), ...env },

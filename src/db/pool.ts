@@ -12,6 +12,8 @@ type Reserved = ReservedSql<{ bigint: number }>;
 
 interface Client {
   readonly sql: Sql;
+  /** How a query runs on it: what the driver gives to every query that it makes. */
+  readonly handler: Query['handler'];
   lost: boolean;
 }
 
@@ -105,9 +107,7 @@ class Pool {
         this.#give(client);
       },
     );
-    const pattern: unknown = client.sql``;
-    const { handler } = pattern as Query; // as: the driver's types leave out how a query runs
-    handler(query);
+    client.handler(query);
   };
 
   /** A database that is there and does not answer is as good as away: what was asked may be asked again elsewhere. */
@@ -191,7 +191,10 @@ class Pool {
   }
 
   #create(): Client {
-    const client: Client = { sql: this.#open(() => this.#lose(client)), lost: false };
+    const sql = this.#open(() => this.#lose(client));
+    const pattern: unknown = sql``;
+    const { handler } = pattern as Query; // as: the driver's types leave out how a query runs
+    const client: Client = { sql, handler, lost: false };
     this.#all.add(client);
     return client;
   }

@@ -74,7 +74,10 @@ export function editMembers(
   parsed: Readonly<Record<string, unknown>>,
   edits: Edits,
 ): string {
-  const seen = new Set<string>();
+  const names = Object.keys(edits);
+  let members = 0;
+  /** Bits of the names that were met. */
+  let met = 0;
   let out = '';
   let copied = 0;
   let isLastRemoved = false;
@@ -82,17 +85,17 @@ export function editMembers(
   while (text.charCodeAt(at) === quote) {
     const keyStart = at;
     const keyEnd = stringEnd(text, at);
-    const key = text.slice(keyStart + 1, keyEnd - 1);
-    if (seen.has(key) || key.includes('\\')) return rewrite(parsed, edits);
-    seen.add(key);
+    if (hasEscape(text, keyStart, keyEnd)) return rewrite(parsed, edits);
+    members += 1;
     const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1);
     const valueEnd = valueEndOf(text, valueStart);
     at = skipSpace(text, valueEnd);
     if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
-    // A client may well send a member named "constructor".
-    const edit = Object.hasOwn(edits, key) ? edits[key] : undefined;
+    const which = nameAt(names, text, keyStart + 1, keyEnd - 1);
+    const edit = which === -1 ? undefined : edits[names[which] ?? ''];
     isLastRemoved = edit === null;
     if (edit === undefined) continue;
+    met |= 1 << which;
     if (edit === null) {
       out += text.slice(copied, keyStart);
       copied = at;
@@ -102,17 +105,40 @@ export function editMembers(
       copied = valueEnd;
     }
   }
+  // Of a key that is there twice, the parser kept one.
+  if (members !== sizeOf(parsed)) return rewrite(parsed, edits);
   out += text.slice(copied, at);
   // The comma in front of a last member that was removed is left over.
   if (isLastRemoved) out = out.replace(/,\s*$/, '');
-  let isEmpty = /^\s*\{\s*$/.test(out.slice(0, 100)) && out.length < 100;
-  for (const name in edits) {
+  let isEmpty = out.length < 100 && /^\s*\{\s*$/.test(out);
+  for (let which = 0; which < names.length; which += 1) {
+    const name = names[which] ?? '';
     const edit = edits[name];
-    if (typeof edit !== 'string' || seen.has(name)) continue;
+    if (typeof edit !== 'string' || met & (1 << which)) continue;
     out += `${isEmpty ? '' : ','}${JSON.stringify(name)}:${edit}`;
     isEmpty = false;
   }
   return `${out}}`;
+}
+
+function hasEscape(text: string, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) if (text.charCodeAt(at) === backslash) return true;
+  return false;
+}
+
+/** Which of the names (32 at most) stands from `from` to `to`; -1 for none. */
+function nameAt(names: readonly string[], text: string, from: number, to: number): number {
+  for (let which = 0; which < names.length; which += 1) {
+    const name = names[which] ?? '';
+    if (name.length === to - from && text.startsWith(name, from)) return which;
+  }
+  return -1;
+}
+
+function sizeOf(parsed: Readonly<Record<string, unknown>>): number {
+  let size = 0;
+  for (const _ in parsed) size += 1;
+  return size;
 }
 
 function valueEndOf(text: string, start: number): number {

@@ -23,9 +23,9 @@ test('the address is that of the socket, or what the outermost of our own proxie
 });
 
 test('a key is what follows "Bearer", whatever its case; none is not an empty one', () => {
-  assert.equal(presentedKey(requestWith({})), null);
-  assert.equal(presentedKey(requestWith({ authorization: 'Bearer abc' })), 'abc');
-  assert.equal(presentedKey(requestWith({ authorization: 'bearer  abc ' })), 'abc');
+  assert.equal(presentedKey(undefined), null);
+  assert.equal(presentedKey('Bearer abc'), 'abc');
+  assert.equal(presentedKey('bearer  abc '), 'abc');
   for (const authorization of ['abc', 'Basic abc', 'Bearer', 'Bearer a b', "Bearer a' OR 1=1 --"])
-    assert.equal(presentedKey(requestWith({ authorization })), '');
+    assert.equal(presentedKey(authorization), '');
 });

@@ -1,5 +1,6 @@
 /** Key → account, from memory. A change of a key reaches every process through NOTIFY, well within a second. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { findKeyByHash, hashKey, type KeyRecord, keyLooksRight } from '../accounts/keys.ts';
 import { networkTest } from '../accounts/networks.ts';
 import type { Sql } from '../db/database.ts';
@@ -25,11 +26,20 @@ const mostMisses = 10_000;
 const freshForMs = 60_000;
 const channel = 'api_keys';
 
+/** What a connection asked with last: the next request on it mostly has the same key, which then need not be hashed again. */
+interface Remembered {
+  readonly header: string;
+  readonly entry: KeyEntry;
+  readonly changes: number;
+  readonly until: number;
+}
+
 export class KeyDirectory {
   readonly #sql: Sql;
   readonly #demoAllowed: boolean;
   readonly #cached = new Map<string, Cached>();
   readonly #asked = new Map<string, Promise<KeyEntry | null>>();
+  readonly #remembered = new WeakMap<Socket, Remembered>();
   /** Keys in `#cached` that do not exist, at most. */
   #misses = 0;
   /** Rises with every change, so that an answer read before it is not remembered. */
@@ -54,6 +64,22 @@ export class KeyDirectory {
         this.#cached.clear();
       },
     );
+  }
+
+  /** The key that this connection asked with before, by the same header; null where anything may have changed. */
+  recall(socket: Socket, header: string): KeyEntry | null {
+    const known = this.#remembered.get(socket);
+    const isValid =
+      known !== undefined &&
+      known.header === header &&
+      known.changes === this.#changes &&
+      performance.now() < known.until;
+    return isValid ? known.entry : null;
+  }
+
+  remember(socket: Socket, header: string, entry: KeyEntry): void {
+    const until = performance.now() + freshForMs;
+    this.#remembered.set(socket, { header, entry, changes: this.#changes, until });
   }
 
   /** The key with this text; null when there is none. Only a key that was not seen lately waits for the database. */
@@ -101,9 +127,8 @@ export class KeyDirectory {
   }
 }
 
-/** The text of the key that a request brings; null when it brings none. */
-export function presentedKey(request: IncomingMessage): string | null {
-  const header = request.headers.authorization;
+/** The text of the key in an Authorization header; null where there is none. */
+export function presentedKey(header: string | undefined): string | null {
   if (!header) return null;
   const match = /^Bearer +(\S+) *$/i.exec(header);
   return match?.[1] ?? '';
@@ -132,11 +157,17 @@ export async function authenticate(
   request: IncomingMessage,
   trustedProxies: number,
 ): Promise<KeyEntry> {
-  const text = presentedKey(request);
-  if (text === null) throw new ApiError('missing_api_key');
-  const found = directory.find(text);
-  const entry = found instanceof Promise ? await found : found;
-  if (!entry) throw new ApiError('invalid_api_key');
+  const header = request.headers.authorization;
+  let entry = header ? directory.recall(request.socket, header) : null;
+  if (!entry) {
+    const text = presentedKey(header);
+    if (text === null) throw new ApiError('missing_api_key');
+    const found = directory.find(text);
+    entry = found instanceof Promise ? await found : found;
+    if (!entry) throw new ApiError('invalid_api_key');
+    // What was waited for may have been changed meanwhile.
+    if (header && entry === found) directory.remember(request.socket, header, entry);
+  }
   if (entry.record.revokedAt) throw new ApiError('revoked_api_key');
   if (entry.expiresAt <= Date.now()) throw new ApiError('expired_api_key');
   if (!entry.allowsAddress(clientAddress(request, trustedProxies)))

@@ -11,7 +11,7 @@ import type { ChatRequest } from './chat_request.ts';
 import type { Route, Routes, Target } from './choose.ts';
 import type { Exchange } from './exchange.ts';
 import { type AppliedPrices, type Bound, estimateUsage, priceUsage } from './meter.ts';
-import type { Ending, OpenHold } from './open_hold.ts';
+import { type Ending, type OpenHold, readableJson } from './open_hold.ts';
 import type { RelaySettings } from './relay.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -103,34 +103,36 @@ export function endingOf(
     provider: target.offer.provider,
     inputTokens: promptTokens(usage),
     outputTokens: usage.output,
-    detail: explanation(exchange, target, attempts, usage, prices, {
+    detail: explanation(
+      exchange,
+      target,
+      attempts,
+      usage,
+      prices,
       // Whatever the provider has put there; the books need no more of it.
-      finishReason: finishReason?.slice(0, 64) ?? null,
-      reason,
-      reportedBy: isReported ? 'provider' : 'estimate',
-    }),
+      { finishReason: finishReason?.slice(0, 64) ?? null, reason },
+      isReported ? 'provider' : 'estimate',
+    ),
   };
 }
 
+/** JSON text, put together by hand: each paid request writes one. */
 function explanation(
   exchange: Exchange,
-  target: Target,
+  { offer }: Target,
   attempts: readonly Attempt[],
   usage: Usage,
   prices: AppliedPrices,
-  circumstances: object,
-): object {
-  const { flags, ...tokens } = usage;
-  return {
-    ...circumstances,
-    upstreamModel: target.offer.upstreamModel,
-    priceVersion: target.offer.priceVersion,
-    tokens,
-    prices,
-    durationMs: Math.round(performance.now() - exchange.startedAt),
-    ...(flags.length > 0 ? { flags } : {}),
-    ...(attempts.length > 0 ? { failedAttempts: attempts } : {}),
-  };
+  { finishReason, reason }: Circumstances,
+  reportedBy: 'provider' | 'estimate',
+): string {
+  const { input, cacheRead, cacheWrite, cacheWrite1h, output, reasoning, flags } = usage;
+  const tokens = `{"input":${input},"cacheRead":${cacheRead},"cacheWrite":${cacheWrite},"cacheWrite1h":${cacheWrite1h},"output":${output},"reasoning":${reasoning}}`;
+  const unit = `{"input":${prices.input},"cacheRead":${prices.cacheRead},"cacheWrite":${prices.cacheWrite},"cacheWrite1h":${prices.cacheWrite1h},"output":${prices.output},"reasoning":${prices.reasoning}}`;
+  const rest =
+    (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
+    (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
+  return `{"finishReason":${readableJson(finishReason)},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}","upstreamModel":${JSON.stringify(offer.upstreamModel)},"priceVersion":${JSON.stringify(offer.priceVersion)},"tokens":${tokens},"prices":${unit},"durationMs":${Math.round(performance.now() - exchange.startedAt)}${rest}}`;
 }
 
 /**

@@ -7,6 +7,8 @@ import { readBody } from './body.ts';
 /** How long a refused body is read on; ms. */
 const discardMs = 2000;
 
+function ignore(): void {}
+
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -20,14 +22,16 @@ export class Exchange {
   #onLeave: (() => void) | null = null;
   #headers: readonly string[] = [];
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  /** @param over called once the connection has done with the answer, or is gone */
+  constructor(request: IncomingMessage, response: ServerResponse, over: () => void = ignore) {
     this.request = request;
     this.response = response;
     const format = request.headers['x-error-format'];
     this.#errorFormat = format === 'object' || format === 'text' ? format : null;
     // A write that meets a closed connection says so here; what it means for us is in 'close'.
-    response.on('error', () => {});
-    response.once('close', () => {
+    response.on('error', ignore);
+    response.on('close', () => {
+      over();
       if (response.writableFinished) return;
       this.left = true;
       this.#onLeave?.();
@@ -70,9 +74,10 @@ export class Exchange {
 
   /** A whole JSON answer. */
   json(body: string | Buffer, headers: readonly string[] = []): void {
-    const length = String(Buffer.byteLength(body));
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const length = String(bytes.length);
     this.head(['content-type', 'application/json', 'content-length', length, ...headers]);
-    this.response.end(body);
+    this.response.end(bytes);
   }
 
   /** Answers with an error, where an answer has not begun yet; else the connection ends, which no client takes for success. */

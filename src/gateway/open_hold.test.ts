@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { holdOf, Ledgers } from '../../test/ledgers.ts';
 import { nano } from '../wallet/money.ts';
-import { OpenHold } from './open_hold.ts';
+import { OpenHold, readableJson } from './open_hold.ts';
 
 test('a detail that PostgreSQL could not read again is stored so that it can', async () => {
   await using ledgers = await Ledgers.open();
@@ -17,7 +17,7 @@ test('a detail that PostgreSQL could not read again is stored so that it can', a
   ]) {
     const plan = holdOf(wallet, 100);
     const hold = await OpenHold.take(ledger, { ...plan, keyId: crypto.randomUUID() });
-    const detail = { finishReason: said };
+    const detail = readableJson({ finishReason: said });
     await hold.settle({ outcome: 'settled', provider: 'test', ...cost, detail });
     const [row] = await ledgers.owner`
       SELECT detail ->> 'finishReason' AS reason FROM receipts WHERE id = ${plan.id}`;

@@ -1,7 +1,7 @@
 /** The money of one request: held, then settled or released, once. */
 import { ApiError } from '../errors.ts';
 import type { Outcome } from '../wallet/batch.ts';
-import type { Ledger } from '../wallet/ledger.ts';
+import type { HoldTaker, Ledger } from '../wallet/ledger.ts';
 import { type Nano, nano } from '../wallet/money.ts';
 
 export interface HoldPlan {
@@ -22,17 +22,22 @@ export interface Ending {
   readonly provider: string | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
-  readonly detail: object;
+  /** JSON text that PostgreSQL can read again: see `readableJson`. */
+  readonly detail: string;
 }
 
-export class OpenHold {
+const done: Promise<void> = Promise.resolve();
+
+export class OpenHold implements HoldTaker {
   readonly #ledger: Ledger;
   readonly #plan: HoldPlan;
-  /** Resolves when the hold is committed. Rejects with ApiError insufficient_credits or database_unavailable. */
-  readonly confirmed: Promise<void>;
   granted: Nano;
-  /** Why the hold was refused, once it was. */
+  /** Why the hold was refused, once it was: ApiError insufficient_credits or database_unavailable. */
   refused: Error | null = null;
+  /** The hold is committed: what it pays for may be delivered. */
+  isConfirmed = false;
+  /** Made where somebody waits before the commit, which most requests do not. */
+  #waiting: PromiseWithResolvers<void> | null = null;
   #onRefused: (() => void) | null = null;
   #closed = false;
 
@@ -40,18 +45,33 @@ export class OpenHold {
     this.#ledger = ledger;
     this.#plan = plan;
     this.granted = plan.wanted;
-    this.confirmed = ledger.hold(plan).then(
-      (granted) => {
-        this.granted = granted;
-      },
-      (error: Error) => {
-        this.refused = error;
-        this.#onRefused?.();
-        throw error;
-      },
-    );
-    // Whoever delivers awaits it; a request that fails before that has nothing to hear from it.
-    this.confirmed.catch(() => {});
+    ledger.take(plan, this);
+  }
+
+  /** Resolves when the hold is committed. Rejects with the refusal. */
+  get confirmed(): Promise<void> {
+    if (this.isConfirmed) return done;
+    if (this.refused) return Promise.reject(this.refused);
+    if (!this.#waiting) {
+      this.#waiting = Promise.withResolvers();
+      // Whoever delivers awaits it; a request that fails before that has nothing to hear from it.
+      this.#waiting.promise.catch(() => {});
+    }
+    return this.#waiting.promise;
+  }
+
+  /** The ledger's answer. @param amount what was granted; nano-USD */
+  grant(amount: Nano): void {
+    this.granted = amount;
+    this.isConfirmed = true;
+    this.#waiting?.resolve();
+  }
+
+  /** The ledger's other answer. */
+  refuse(error: Error): void {
+    this.refused = error;
+    this.#onRefused?.();
+    this.#waiting?.reject(error);
   }
 
   /**
@@ -88,17 +108,20 @@ export class OpenHold {
   async settle(ending: Ending): Promise<Nano> {
     if (this.#closed) throw new Error('the hold was ended before');
     this.#closed = true;
-    await this.confirmed;
+    if (!this.isConfirmed) await this.confirmed;
     const { id, walletId } = this.#plan;
     const short = ending.chargeable - this.granted;
     if (short > 0) await this.grow(nano(short), nano(0)).catch(() => {});
-    const { detail, ...entry } = ending;
     return this.#ledger.settle({
       id,
       walletId,
-      ...entry,
+      cost: ending.cost,
       chargeable: nano(Math.min(ending.chargeable, this.granted)),
-      detail: readable(detail),
+      outcome: ending.outcome,
+      provider: ending.provider,
+      inputTokens: ending.inputTokens,
+      outputTokens: ending.outputTokens,
+      detail: ending.detail,
     });
   }
 
@@ -108,7 +131,8 @@ export class OpenHold {
     await this.confirmed.catch(() => {});
     if (this.refused) return;
     const free = { cost: nano(0), chargeable: nano(0), inputTokens: 0, outputTokens: 0 };
-    await this.settle({ outcome: 'released', provider: null, ...free, detail });
+    const text = readableJson(detail);
+    await this.settle({ outcome: 'released', provider: null, ...free, detail: text });
   }
 
   /** What the provider may cost although the hold was refused late: the operator's. Not booked where there are no books to be had. */
@@ -122,7 +146,7 @@ export class OpenHold {
  * As JSON that PostgreSQL can also read again: it takes a NUL or half of a surrogate pair, which a provider may have sent,
  * and then fails whoever asks for any member.
  */
-function readable(detail: object): string {
+export function readableJson(detail: unknown): string {
   const text = JSON.stringify(detail);
   if (!/\\u(?:0000|d[89a-f])/.test(text)) return text;
   const clean = (_: string, value: unknown): unknown =>

@@ -150,11 +150,9 @@ export class Upstreams {
     return this.#settings.maxAnswerBytes;
   }
 
-  /** Sends a chat request. The call may be aborted at once; `started` tells how it went. */
+  /** Sends a chat request. The call may be aborted at once; `started`, which the caller awaits at once, tells how it went. */
   send(target: Target, body: string): UpstreamCall {
     const call = new UpstreamCall();
-    // The rejection belongs to whoever awaits it; when the client has left, that is nobody.
-    call.started.catch(() => {});
     const options: Dispatcher.DispatchOptions = {
       path: target.basePath + chatPath,
       method: 'POST',

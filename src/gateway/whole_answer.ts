@@ -27,7 +27,8 @@ export async function wholeAnswer(call: Call): Promise<void> {
   const excludes = answered.target.completionExcludesReasoning;
   const reported = credible(readUsage(parsed.usage, excludes), bytes);
   const usage = reported ?? estimateUsage(request.inputEstimate, bytes);
-  await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
+  if (!hold.isConfirmed)
+    await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: finishReasonOf(parsed),
     reason: reported ? null : 'the provider reported no usage',
@@ -72,13 +73,16 @@ function finishReasonOf(parsed: Fields): string | null {
 }
 
 function generatedBytes(parsed: Fields): number {
-  const choices = Array.isArray(parsed.choices) ? parsed.choices : [];
-  return choices.reduce((sum: number, choice) => {
+  const choices: readonly unknown[] = Array.isArray(parsed.choices) ? parsed.choices : [];
+  let bytes = 0;
+  for (const choice of choices) {
     const { content, reasoning_content, tool_calls } = fields(fields(choice).message);
-    const texts = [content, reasoning_content, tool_calls && JSON.stringify(tool_calls)];
-    return texts.reduce(
-      (bytes: number, text) => bytes + (typeof text === 'string' ? Buffer.byteLength(text) : 0),
-      sum,
-    );
-  }, 0);
+    bytes += bytesOf(content) + bytesOf(reasoning_content);
+    if (tool_calls) bytes += bytesOf(JSON.stringify(tool_calls));
+  }
+  return bytes;
+}
+
+function bytesOf(text: unknown): number {
+  return typeof text === 'string' ? Buffer.byteLength(text) : 0;
 }

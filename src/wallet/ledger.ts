@@ -15,10 +15,12 @@ import {
   type Settlement,
   type WalletState,
 } from './batch.ts';
+import { isBusy } from './busy.ts';
 import { CheckpointLane } from './checkpoints.ts';
 import { isPassing, SettlementLost } from './failure.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
+import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
 
 export interface LedgerSettings {
   /** A wallet with a settled balance below this gets no hold; nano-USD. */
@@ -27,15 +29,26 @@ export interface LedgerSettings {
   readonly holdWaitMs: number;
 }
 
-interface Pending<T, R> {
-  readonly work: T;
-  readonly resolve: (result: R) => void;
-  readonly reject: (error: Error) => void;
-  /** `performance.now()` after which a hold is refused instead of waiting on. */
+/** Who asked for a hold. One of the two is called, once, after the commit. */
+export interface HoldTaker {
+  /** @param amount nano-USD, from `least` to `wanted` */
+  grant(amount: Nano): void;
+  /** @param error ApiError insufficient_credits or database_unavailable, SettlementLost for a hold that should grow */
+  refuse(error: Error): void;
+}
+
+interface PendingHold {
+  readonly work: Hold;
+  readonly taker: HoldTaker;
+  /** `performance.now()` after which it is refused instead of waiting on. */
   readonly deadline: number;
 }
-type PendingHold = Pending<Hold, Nano>;
-type PendingSettlement = Pending<Settlement, Nano>;
+
+interface PendingSettlement {
+  readonly work: Settlement;
+  readonly resolve: (charged: Nano) => void;
+  readonly reject: (error: Error) => void;
+}
 
 interface KnownWallet {
   free: number;
@@ -45,8 +58,7 @@ interface KnownWallet {
 }
 
 const largestBatch = 500;
-/** A batch that would start so soon after the one before it, in ms, gathers for this long first. */
-const crowdedWithinMs = 1.5;
+/** How long a busy process gathers for a batch; ms. */
 const gatherMs = 1;
 const richness = { holds: 10, readWithinMs: 5000, committedWithinMs: 1000 } as const;
 const waitingRetryMs = 50;
@@ -68,7 +80,6 @@ export class Ledger {
   #settlements: PendingSettlement[] = [];
   #waiting: PendingHold[] = [];
   #busy = false;
-  #lastStart = Number.NEGATIVE_INFINITY;
   #scheduled = false;
   #waitTimer: NodeJS.Timeout | null = null;
   #lastCommit = Number.NEGATIVE_INFINITY;
@@ -84,15 +95,20 @@ export class Ledger {
     lease.eachBeat(() => this.#recoverStrangers());
   }
 
+  /** Sets money aside, and tells the taker. */
+  take(hold: Omit<Hold, 'grow'>, taker: HoldTaker): void {
+    const known = this.#wallets.get(hold.walletId);
+    if (known) known.unconfirmed += hold.wanted;
+    this.#open.add(hold.id);
+    this.#enqueueHold(hold, false, taker);
+  }
+
   /**
    * Sets money aside. Resolves with the amount granted, from `least` to `wanted`.
    * @throws ApiError insufficient_credits, or database_unavailable
    */
   hold(hold: Omit<Hold, 'grow'>): Promise<Nano> {
-    const known = this.#wallets.get(hold.walletId);
-    if (known) known.unconfirmed += hold.wanted;
-    this.#open.add(hold.id);
-    return this.#enqueueHold({ ...hold, grow: false }, this.#settings.holdWaitMs);
+    return new Promise((grant, refuse) => this.take(hold, { grant, refuse }));
   }
 
   /**
@@ -100,7 +116,7 @@ export class Ledger {
    * @throws ApiError insufficient_credits; SettlementLost when the hold was recovered from this process
    */
   grow(hold: Omit<Hold, 'grow'>): Promise<Nano> {
-    return this.#enqueueHold({ ...hold, grow: true }, this.#settings.holdWaitMs);
+    return new Promise((grant, refuse) => this.#enqueueHold(hold, true, { grant, refuse }));
   }
 
   /**
@@ -109,16 +125,10 @@ export class Ledger {
    * then nothing more may be delivered
    */
   settle(settlement: Settlement): Promise<Nano> {
-    const settled = new Promise<Nano>((resolve, reject) => {
-      this.#settlements.push({
-        work: settlement,
-        resolve,
-        reject,
-        deadline: Number.POSITIVE_INFINITY,
-      });
+    return new Promise((resolve, reject) => {
+      this.#settlements.push({ work: settlement, resolve, reject });
       this.#schedule();
     });
-    return settled.finally(() => this.#open.delete(settlement.id));
   }
 
   /**
@@ -153,17 +163,25 @@ export class Ledger {
     );
   }
 
-  #enqueueHold(hold: Hold, waitMs: number): Promise<Nano> {
-    return new Promise((resolve, reject) => {
-      const deadline = performance.now() + waitMs;
-      this.#holds.push({ work: hold, resolve, reject, deadline });
-      this.#schedule();
-    });
+  #enqueueHold(hold: Omit<Hold, 'grow'>, grow: boolean, taker: HoldTaker): void {
+    const deadline = performance.now() + this.#settings.holdWaitMs;
+    this.#holds.push({ work: { ...hold, grow }, taker, deadline });
+    this.#schedule();
+  }
+
+  #resolveSettlement({ work, resolve }: PendingSettlement, charged: Nano): void {
+    this.#open.delete(work.id);
+    resolve(charged);
+  }
+
+  #rejectSettlement({ work, reject }: PendingSettlement, error: Error): void {
+    this.#open.delete(work.id);
+    reject(error);
   }
 
   /**
-   * A batch leaves when the event loop has read all that is there to read: its requests commit together. Where one follows
-   * the other closely it waits a moment for more, since a commit costs PostgreSQL as much as forty requests in it do.
+   * A batch leaves when the event loop has read all that is there to read: its requests commit together. A process without
+   * time to spare waits a moment for more, since a commit costs PostgreSQL as much as forty requests in it do.
    */
   #schedule(): void {
     if (this.#busy || this.#scheduled) return;
@@ -172,14 +190,13 @@ export class Ledger {
       this.#scheduled = false;
       void this.#run();
     };
-    if (performance.now() - this.#lastStart < crowdedWithinMs) setTimeout(run, gatherMs);
+    if (isBusy(performance.now())) setTimeout(run, gatherMs);
     else setImmediate(run);
   }
 
   async #run(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    this.#lastStart = performance.now();
     const settlements = this.#settlements.splice(0, largestBatch);
     const holds = this.#holds.splice(0, largestBatch);
     await this.#commit(settlements, holds);
@@ -224,7 +241,7 @@ export class Ledger {
         }
         if (!this.lease.isAlive()) {
           const lost = new SettlementLost('the lease ended before the commit', { cause: error });
-          for (const pending of settlements) pending.reject(lost);
+          for (const pending of settlements) this.#rejectSettlement(pending, lost);
           for (const pending of openHolds) this.#abandonHold(pending, error);
           return;
         }
@@ -246,10 +263,10 @@ export class Ledger {
     const [hold] = holds;
     if (settlements.length + holds.length === 1) {
       const failure = new Error('the ledger refused this entry', { cause: error });
-      settlement?.reject(failure);
+      if (settlement) this.#rejectSettlement(settlement, failure);
       if (hold) this.#forgetUnconfirmed(hold.work);
       if (hold && !hold.work.grow) this.#open.delete(hold.work.id);
-      hold?.reject(failure);
+      hold?.taker.refuse(failure);
       return;
     }
     for (const pending of settlements) await this.#commit([pending], []);
@@ -270,10 +287,13 @@ export class Ledger {
   #answerSettlements(settlements: readonly PendingSettlement[], answer: BatchAnswer): void {
     settlements.forEach((pending, index) => {
       const odd = answer.settlements.get(index + 1);
-      if (!odd) pending.resolve(pending.work.chargeable);
+      if (!odd) this.#resolveSettlement(pending, pending.work.chargeable);
       else if (odd.charged === null || odd.recovered)
-        pending.reject(new SettlementLost('the hold was recovered from this process'));
-      else pending.resolve(nano(odd.charged));
+        this.#rejectSettlement(
+          pending,
+          new SettlementLost('the hold was recovered from this process'),
+        );
+      else this.#resolveSettlement(pending, nano(odd.charged));
     });
     if (settlements.length > 0) this.#wakeWaiting();
   }
@@ -287,10 +307,11 @@ export class Ledger {
       }
       this.#forgetUnconfirmed(pending.work);
       if (granted < 0 && !pending.work.grow) this.#open.delete(pending.work.id);
-      if (granted >= 0) pending.resolve(nano(granted));
+      const { taker } = pending;
+      if (granted >= 0) taker.grant(nano(granted));
       else if (granted === refusal.holdIsGone)
-        pending.reject(new SettlementLost('the hold was recovered from this process'));
-      else pending.reject(new ApiError('insufficient_credits'));
+        taker.refuse(new SettlementLost('the hold was recovered from this process'));
+      else taker.refuse(new ApiError('insufficient_credits'));
     });
   }
 
@@ -310,7 +331,7 @@ export class Ledger {
       WHERE instance = ${this.lease.instance}`;
     const strangers = rows.filter(({ id }) => !this.#open.has(id));
     const ends = strangers.map((hold) =>
-      this.settle(this.#free.has(hold.id) ? awayRelease(hold.id, hold.wallet) : recoveryOf(hold)),
+      this.settle(this.#free.has(hold.id) ? freeEnding(hold.id, hold.wallet) : recoveryOf(hold)),
     );
     const results = await Promise.allSettled(ends);
     if (results.every(({ status }) => status === 'fulfilled'))
@@ -335,45 +356,11 @@ export class Ledger {
   /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */
   #abandonHold(pending: PendingHold, cause: unknown): void {
     this.#forgetUnconfirmed(pending.work);
-    pending.reject(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
+    pending.taker.refuse(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
     if (pending.work.grow) return;
     const { id, walletId } = pending.work;
-    this.settle(awayRelease(id, walletId)).catch(() => {
+    this.settle(freeEnding(id, walletId)).catch(() => {
       // No hold was there, or recovery has it: either way nothing is left to release.
     });
   }
-}
-
-interface Stranger {
-  readonly id: string;
-  readonly wallet: number;
-  readonly checkpoint: Nano;
-  readonly checkpoint_input: number;
-  readonly checkpoint_output: number;
-}
-
-function recoveryOf(hold: Stranger): Settlement {
-  return {
-    ...awayRelease(hold.id, hold.wallet),
-    cost: hold.checkpoint,
-    chargeable: hold.checkpoint,
-    outcome: hold.checkpoint > 0 ? 'recovered' : 'released',
-    inputTokens: hold.checkpoint_input,
-    outputTokens: hold.checkpoint_output,
-  };
-}
-
-/** A settlement that costs nothing. */
-function awayRelease(id: string, walletId: number): Settlement {
-  return {
-    id,
-    walletId,
-    cost: nano(0),
-    chargeable: nano(0),
-    outcome: 'released',
-    provider: null,
-    inputTokens: 0,
-    outputTokens: 0,
-    detail: '{"reason":"the database was away"}',
-  };
 }
