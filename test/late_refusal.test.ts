@@ -34,7 +34,7 @@ test('a hold that is refused late: 402, no byte of the answer, the cost is the o
       assert.ok(other && wallet);
       await books.sql`
         SELECT ledger_hold_one(${other.id}, gen_random_uuid(), ${wallet.id}, ${wallet.free}, ${wallet.free},
-          NULL, 'other', false, 0)`;
+          NULL, 'other', false, 0, 0)`;
       upstream.forget();
       const refused = await ask(stream);
       const text = await refused.text();

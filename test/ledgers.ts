@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { connect } from '../src/db/connection.ts';
 import { type Database, openDatabase, type Sql } from '../src/db/database.ts';
 import { timeOrderedId } from '../src/ids.ts';
-import type { Hold, Settlement } from '../src/wallet/batch.ts';
+import type { Settlement } from '../src/wallet/batch.ts';
 import { Lease } from '../src/wallet/lease.ts';
-import { Ledger, type LedgerSettings } from '../src/wallet/ledger.ts';
+import { Ledger, type LedgerSettings, type NewHold } from '../src/wallet/ledger.ts';
 import { nano } from '../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../src/wallet/wallets.ts';
 import { ScratchData } from './scratch_data.ts';
@@ -143,7 +143,7 @@ export function holdOf(
   walletId: number,
   wanted: number,
   more: { id?: string; least?: number; model?: string } = {},
-): Omit<Hold, 'grow'> {
+): NewHold {
   const { id = timeOrderedId(), least = wanted, model = 'test/model' } = more;
   return { id, walletId, wanted: nano(wanted), least: nano(least), keyId: null, model };
 }

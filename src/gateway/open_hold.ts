@@ -3,6 +3,8 @@ import { ApiError } from '../errors.ts';
 import type { Outcome } from '../wallet/batch.ts';
 import type { HoldTaker, Ledger } from '../wallet/ledger.ts';
 import { type Nano, nano } from '../wallet/money.ts';
+import type { Lengths } from './lengths.ts';
+import { insufficient, isBeyond, type Plan } from './plan.ts';
 
 export interface HoldPlan {
   readonly id: string;
@@ -10,8 +12,9 @@ export interface HoldPlan {
   readonly keyId: string;
   /** Public id of the model. */
   readonly model: string;
-  readonly wanted: Nano;
-  readonly least: Nano;
+  readonly plan: Plan;
+  /** Learns how long the answer was. */
+  readonly lengths: Lengths;
 }
 
 export interface Ending {
@@ -38,14 +41,30 @@ export class OpenHold implements HoldTaker {
   isConfirmed = false;
   /** Made where somebody waits before the commit, which most requests do not. */
   #waiting: PromiseWithResolvers<void> | null = null;
+  #growing: Promise<unknown> = done;
   #onRefused: (() => void) | null = null;
   #closed = false;
+  /** `performance.now()` when it was asked for. */
+  readonly #askedAt = performance.now();
+  /** When what an answer mostly needs cannot be had, what an answer needs at least is asked for. */
+  #mayTakeLess: boolean;
 
-  private constructor(ledger: Ledger, plan: HoldPlan) {
+  private constructor(ledger: Ledger, plan: HoldPlan, mayTakeLess: boolean) {
     this.#ledger = ledger;
     this.#plan = plan;
-    this.granted = plan.wanted;
-    ledger.take(plan, this);
+    this.granted = plan.plan.wanted;
+    this.#mayTakeLess = mayTakeLess && plan.plan.least < plan.plan.likely;
+    this.#ask(plan.plan.likely);
+  }
+
+  get walletId(): number {
+    return this.#plan.walletId;
+  }
+
+  #ask(least: Nano): void {
+    const { id, walletId, keyId, model, plan } = this.#plan;
+    const hold = { id, walletId, keyId, model, wanted: plan.wanted, least };
+    this.#ledger.take(hold, this, this.#askedAt);
   }
 
   /** Resolves when the hold is committed. Rejects with the refusal. */
@@ -69,9 +88,20 @@ export class OpenHold implements HoldTaker {
 
   /** The ledger's other answer. */
   refuse(error: Error): void {
-    this.refused = error;
+    const isPoor = error instanceof ApiError && error.code === 'insufficient_credits';
+    if (isPoor && this.#mayTakeLess) {
+      this.#mayTakeLess = false;
+      this.#ask(this.#plan.plan.least);
+      return;
+    }
+    this.refused = isPoor && error.details?.limit_source === 'wallet' ? this.#explained() : error;
     this.#onRefused?.();
-    this.#waiting?.reject(error);
+    this.#waiting?.reject(this.refused);
+  }
+
+  #explained(): ApiError {
+    const { plan, walletId } = this.#plan;
+    return insufficient(plan, this.#ledger.walletOf(walletId), this.#ledger.floor);
   }
 
   /**
@@ -80,9 +110,15 @@ export class OpenHold implements HoldTaker {
    * @throws ApiError insufficient_credits or database_unavailable
    */
   static async take(ledger: Ledger, plan: HoldPlan): Promise<OpenHold> {
-    const comfortable = ledger.isComfortable(plan.walletId, plan.wanted);
-    const hold = new OpenHold(ledger, plan);
+    const comfortable = ledger.isComfortable(plan.walletId, plan.plan.wanted);
+    // A call that is on its way already was told the full limit, so that less would not do.
+    const hold = new OpenHold(ledger, plan, !comfortable);
     if (!comfortable) await hold.confirmed;
+    if (isBeyond(plan.plan, ledger.walletOf(plan.walletId))) {
+      const refusal = hold.#explained();
+      await hold.release({ reason: refusal.message });
+      throw refusal;
+    }
     return hold;
   }
 
@@ -93,9 +129,17 @@ export class OpenHold implements HoldTaker {
   }
 
   /** Adds up to `amount`; resolves with what was added, possibly nothing. @throws SettlementLost, ApiError database_unavailable */
-  async grow(amount: Nano, least: Nano): Promise<Nano> {
+  grow(amount: Nano, least: Nano): Promise<Nano> {
+    // One after the other: the ledger tells a growth that it has applied before by what the hold was.
+    const grown = this.#growing.then(() => this.#growNow(amount, least));
+    this.#growing = grown.catch(() => {});
+    return grown;
+  }
+
+  async #growNow(amount: Nano, least: Nano): Promise<Nano> {
     const { id, walletId, keyId, model } = this.#plan;
-    const added = await this.#ledger.grow({ id, walletId, keyId, model, wanted: amount, least });
+    const wanted = { id, walletId, keyId, model, wanted: amount, least };
+    const added = await this.#ledger.grow(wanted, this.granted);
     this.granted = nano(this.granted + added);
     return added;
   }
@@ -112,6 +156,7 @@ export class OpenHold implements HoldTaker {
     const { id, walletId } = this.#plan;
     const short = ending.chargeable - this.granted;
     if (short > 0) await this.grow(nano(short), nano(0)).catch(() => {});
+    if (ending.outcome === 'settled') this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
     return this.#ledger.settle({
       id,
       walletId,

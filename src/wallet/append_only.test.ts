@@ -57,9 +57,9 @@ test('the application cannot take the guards away, nor call what the guarded fun
   await refused(sql, 'DROP TRIGGER append_only ON receipts', /must be owner/);
   await refused(sql, 'DROP TABLE holds', /must be owner/);
   await refused(sql, 'SET session_replication_role = replica', /permission denied/);
-  const settle = `SELECT ledger_settle(ARRAY[gen_random_uuid()], '{1}', '{1}', '{settled}', '{x}', '{1}', '{1}', '[{}]')`;
+  const settle = `SELECT ledger_settle(ARRAY[gen_random_uuid()], '{1}', '{1}', '{settled}', '{x}', '{1}', '{1}', '{}', false)`;
   await refused(sql, settle, /permission denied for function ledger_settle/);
-  const hold = `SELECT ledger_hold_one(gen_random_uuid(), gen_random_uuid(), 1000, 1, 1, NULL, 'm', false, 0)`;
+  const hold = `SELECT ledger_hold_one(gen_random_uuid(), gen_random_uuid(), 1000, 1, 1, NULL, 'm', false, 0, 0)`;
   await refused(sql, hold, /permission denied for function ledger_hold_one/);
   await refused(sql, 'CREATE FUNCTION f() RETURNS int RETURN 1', /denied for schema public/);
 });

@@ -109,7 +109,7 @@ function lies(): Readonly<Record<string, readonly Lie[]>> {
   const { payer, other } = wallets;
   const { charged, lost, open, recovered, free } = requests;
   const insert = (kind: string, debit: number, credit: number, amount = 5) =>
-    `INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ('${stranger}', '${kind}', ${debit}, ${credit}, ${amount})`;
+    `INSERT INTO transfers (id, kind, debit, credit, amount, seal) VALUES ('${stranger}', '${kind}', ${debit}, ${credit}, ${amount}, '')`;
   const account = (change: string, id = payer) =>
     `UPDATE ledger_accounts SET ${change} WHERE id = ${id}`;
   return {

@@ -28,6 +28,8 @@ export interface Hold {
   readonly model: string;
   /** Adds to an existing hold. */
   readonly grow: boolean;
+  /** What the hold is that should grow, as its process knows it: it is more where the growth was applied and not heard of. */
+  readonly believed: Nano;
 }
 
 export interface WalletState {
@@ -44,8 +46,9 @@ export interface BatchAnswer {
   readonly settlements: ReadonlyMap<number, { charged: number | null; recovered: boolean }>;
 }
 
-/** What the database answers in place of an amount. */
-export const refusal = { cannotPay: -1, heldByOthers: -2, holdIsGone: -3 } as const;
+/** What the database answers in place of an amount; -11 to -14 are the limits of a key, in this order. */
+export const refusal = { cannotPay: -1, heldByOthers: -2, holdIsGone: -3, keyLimits: -11 } as const;
+export const keyLimits = ['total', 'daily', 'weekly', 'monthly'] as const;
 
 interface Row {
   row_kind: 'wallet' | 'hold' | 'settle';
@@ -55,7 +58,7 @@ interface Row {
 }
 
 const call =
-  'SELECT row_kind, ref, first, second FROM ledger_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13::text::json,$14,$15,$16,$17,$18,$19,$20)';
+  'SELECT row_kind, ref, first, second FROM ledger_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21)';
 
 function column<T>(rows: readonly T[], cell: (row: T) => string | number | boolean): string {
   let text = '{';
@@ -70,10 +73,11 @@ function quoted(text: string | null): string {
   return text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
+/** One a line: JSON text that was not made for people has no line breaks. */
 function details(settlements: readonly Settlement[]): string {
-  let text = '[';
-  for (const { detail } of settlements) text += (text.length === 1 ? '' : ',') + detail;
-  return `${text}]`;
+  let text = '';
+  for (const { detail } of settlements) text += (text === '' ? '' : '\n') + detail;
+  return text;
 }
 
 /**
@@ -115,6 +119,7 @@ export async function applyBatch(
     column(holds, (h) => h.keyId ?? 'NULL'),
     column(holds, (h) => quoted(h.model)),
     column(holds, (h) => h.grow),
+    column(holds, (h) => h.believed),
   ];
   const rows = await sql.unsafe<Row[]>(call, parameters, { prepare: true });
   return readAnswer(rows);

@@ -174,7 +174,7 @@ describe('recovery', () => {
     await assert.rejects(dead.ledger.settle(settlementOf(begun, 1000)), SettlementLost);
     await assert.rejects(dead.ledger.settle(settlementOf(silent, 1000)), SettlementLost);
     await assert.rejects(dead.ledger.checkpoint(begun.id, nano(400), 10, 30), SettlementLost);
-    await assert.rejects(dead.ledger.grow(holdOf(wallet, 100, { id: begun.id })), SettlementLost);
+    await assert.rejects(dead.ledger.grow(holdOf(wallet, 100, { id: begun.id }), nano(0)), SettlementLost);
     assert.deepEqual(await ledgers.read(wallet), books);
     assert.deepEqual(await ledgers.receipt(begun.id), recovered);
     assert.deepEqual(await ledgers.receipt(silent.id), free);

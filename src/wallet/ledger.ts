@@ -11,6 +11,7 @@ import {
   applyBatch,
   type BatchAnswer,
   type Hold,
+  keyLimits,
   refusal,
   type Settlement,
   type WalletState,
@@ -21,6 +22,8 @@ import { isPassing, SettlementLost } from './failure.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
 import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
+
+export type NewHold = Omit<Hold, 'grow' | 'believed'>;
 
 export interface LedgerSettings {
   /** A wallet with a settled balance below this gets no hold; nano-USD. */
@@ -96,27 +99,30 @@ export class Ledger {
   }
 
   /** Sets money aside, and tells the taker. */
-  take(hold: Omit<Hold, 'grow'>, taker: HoldTaker): void {
+  take(hold: NewHold, taker: HoldTaker): void {
     const known = this.#wallets.get(hold.walletId);
     if (known) known.unconfirmed += hold.wanted;
     this.#open.add(hold.id);
-    this.#enqueueHold(hold, false, taker);
+    this.#enqueueHold({ ...hold, grow: false, believed: nano(0) }, taker);
   }
 
   /**
    * Sets money aside. Resolves with the amount granted, from `least` to `wanted`.
    * @throws ApiError insufficient_credits, or database_unavailable
    */
-  hold(hold: Omit<Hold, 'grow'>): Promise<Nano> {
+  hold(hold: NewHold): Promise<Nano> {
     return new Promise((grant, refuse) => this.take(hold, { grant, refuse }));
   }
 
   /**
-   * Adds to a hold, as much as is free up to `wanted`, at least `least`.
+   * Adds to a hold, as much as is free up to `wanted`, at least `least`. One growth of a hold at a time.
+   * @param believed what the hold is now; nano-USD
    * @throws ApiError insufficient_credits; SettlementLost when the hold was recovered from this process
    */
-  grow(hold: Omit<Hold, 'grow'>): Promise<Nano> {
-    return new Promise((grant, refuse) => this.#enqueueHold(hold, true, { grant, refuse }));
+  grow(hold: NewHold, believed: Nano): Promise<Nano> {
+    return new Promise((grant, refuse) =>
+      this.#enqueueHold({ ...hold, grow: true, believed }, { grant, refuse }),
+    );
   }
 
   /**
@@ -163,9 +169,9 @@ export class Ledger {
     );
   }
 
-  #enqueueHold(hold: Omit<Hold, 'grow'>, grow: boolean, taker: HoldTaker): void {
+  #enqueueHold(work: Hold, taker: HoldTaker): void {
     const deadline = performance.now() + this.#settings.holdWaitMs;
-    this.#holds.push({ work: { ...hold, grow }, taker, deadline });
+    this.#holds.push({ work, taker, deadline });
     this.#schedule();
   }
 
@@ -311,7 +317,7 @@ export class Ledger {
       if (granted >= 0) taker.grant(nano(granted));
       else if (granted === refusal.holdIsGone)
         taker.refuse(new SettlementLost('the hold was recovered from this process'));
-      else taker.refuse(new ApiError('insufficient_credits'));
+      else taker.refuse(refusalOf(granted));
     });
   }
 
@@ -363,4 +369,13 @@ export class Ledger {
       // No hold was there, or recovery has it: either way nothing is left to release.
     });
   }
+}
+
+function refusalOf(answer: number): ApiError {
+  const limit = keyLimits[refusal.keyLimits - answer];
+  return limit
+    ? new ApiError('insufficient_credits', {
+        message: `Insufficient credits: the ${limit} limit of this API key is used up.`,
+      })
+    : new ApiError('insufficient_credits');
 }

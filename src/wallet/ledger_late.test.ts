@@ -26,7 +26,7 @@ async function until(what: string, check: () => Promise<boolean>): Promise<void>
 test('a batch that was given up, and is delivered after the next, changes nothing', async () => {
   const process = await ledgers.start();
   const wallet = await ledgers.wallet(1000);
-  const hold = { ...holdOf(wallet, 400), grow: false };
+  const hold = { ...holdOf(wallet, 400), grow: false, believed: nano(0) };
   const sql = ledgers.database.connect({ max: 1, name: 'late' });
   const apply = (
     epoch: number,

@@ -104,12 +104,14 @@ test('each by itself: a hold, its settlement, its release', async () => {
   assert.ok((await audit(ledgers.database.sql)).ok);
 });
 
-test('growth may set more aside than was answered, and all of it is given back', async () => {
+test('growth', async () => {
   const wallet = await ledgers.wallet(10_000);
   const { ledger } = process;
   const hold = holdOf(wallet, 1000);
   await ledger.hold(hold);
-  assert.equal(await unheard(() => ledger.grow(holdOf(wallet, 300, { id: hold.id }))), 300);
+  const more = holdOf(wallet, 300, { id: hold.id });
+  assert.equal(await unheard(() => ledger.grow(more, hold.wanted)), 300);
+  assert.deepEqual(await ledgers.read(wallet), { balance: 10_000, held: 1300 });
   assert.equal(await ledger.settle(settlementOf(hold, 1200)), 1200);
   assert.deepEqual(await ledgers.read(wallet), { balance: 8800, held: 0 });
   assert.ok((await audit(ledgers.database.sql)).ok);

@@ -174,8 +174,9 @@ class Run {
     const { ledger } = process;
     if (next.do === 'grow') {
       const least = Math.max(0, next.wanted - next.spare);
+      const own = nano(this.#model.open.get(id)?.amount ?? 0);
       assert.equal(
-        await resultOf(ledger.grow(holdOf(walletId, next.wanted, { id, least }))),
+        await resultOf(ledger.grow(holdOf(walletId, next.wanted, { id, least }), own)),
         this.#model.grow(id, next.wanted, least),
       );
     } else if (next.do === 'checkpoint') {

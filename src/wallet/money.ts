@@ -45,7 +45,12 @@ export function costOf(lines: readonly (readonly [tokens: number, price: number]
       throw new MoneyError(`${tokens} tokens at ${price} pico-USD cannot be priced`);
     pico += tokens * price;
   }
-  if (!Number.isSafeInteger(pico)) return exactCost(lines);
+  return Number.isSafeInteger(pico) ? roundUp(pico) : exactCost(lines);
+}
+
+/** Pico-USD up to the next nano-USD. @throws MoneyError for what is no whole amount, or below zero */
+export function roundUp(pico: number): Nano {
+  if (!(pico >= 0)) throw new MoneyError(`${pico} pico-USD is no cost`);
   const rest = pico % 1000;
   return nano((pico - rest) / 1000 + (rest > 0 ? 1 : 0));
 }
@@ -54,4 +59,36 @@ export function costOf(lines: readonly (readonly [tokens: number, price: number]
 function exactCost(lines: readonly (readonly [number, number])[]): Nano {
   const pico = lines.reduce((sum, [tokens, price]) => sum + BigInt(tokens) * BigInt(price), 0n);
   return nano(Number((pico + 999n) / 1000n));
+}
+
+/**
+ * The most whole nano-USD within an amount of USD, whatever number of decimals it has: what a client allows must never
+ * be rounded up.
+ * @param amount a decimal string, or a number, which stands for its shortest decimal form
+ * @throws MoneyError for anything else
+ */
+export function usdAtMost(amount: string | number): Nano {
+  const text = typeof amount === 'number' ? plainDecimal(amount) : amount.trim();
+  const [, kept = text] = /^(\d+\.\d{9})\d+$/.exec(text) ?? [];
+  return parseUsd(kept);
+}
+
+/** 1e-7 → "0.0000001". */
+function plainDecimal(value: number): string {
+  const text = String(value);
+  const match = /^(\d)(?:\.(\d+))?e-(\d+)$/.exec(text);
+  if (!match) return text;
+  const [, first = '', rest = '', exponent = ''] = match;
+  return `0.${'0'.repeat(Number(exponent) - 1)}${first}${rest}`;
+}
+
+/**
+ * An amount in another currency, for display: exact, then rounded up to nine decimals.
+ * @param rate units of that currency for one USD, a decimal such as "122.00"
+ * @throws MoneyError for a rate that is none
+ */
+export function convertUsd(amount: Nano, rate: string): string {
+  const scaled = BigInt(parseUsd(rate)) * BigInt(amount);
+  const unit = BigInt(nanoPerUsd);
+  return formatUsd(nano(Number((scaled + unit - 1n) / unit)));
 }
