@@ -69,6 +69,22 @@ function usd(variable: string, fallback: string, sentence: string): Setting<stri
   return { variable, parse, fallback, sentence };
 }
 
+/** Text of a form that one expression knows. */
+function form(
+  variable: string,
+  fallback: string,
+  pattern: RegExp,
+  rule: string,
+  sentence: string,
+): Setting<string> {
+  const parse = (value: string): string => {
+    if (!pattern.test(value))
+      throw new SettingError(`${variable} must be ${rule}, not "${value}".`);
+    return value;
+  };
+  return { variable, parse, fallback, sentence };
+}
+
 const day = 86_400_000;
 
 export const settings = {
@@ -121,6 +137,20 @@ export const settings = {
     'MINIMUM_BALANCE_USD',
     '0.50',
     'A wallet whose settled balance is below this gets 402.',
+  ),
+  marginPercent: form(
+    'MARGIN_PERCENT',
+    '0',
+    /^\d{1,4}(?:\.\d{1,4})?$/,
+    'a percentage from 0 to 1000 with up to four decimals, such as 5.5',
+    "Percent that users pay on top of the providers' prices; each price is rounded up to the pico-USD. Shown prices include it.",
+  ),
+  modelMargins: form(
+    'MODEL_MARGINS',
+    '',
+    /^[a-z0-9-]+\/(?:\*|[a-z0-9.-]+)=\d{1,4}(?:\.\d{1,4})?(?:\s*,\s*[a-z0-9-]+\/(?:\*|[a-z0-9.-]+)=\d{1,4}(?:\.\d{1,4})?)*$/,
+    'a list such as openai/gpt-4o=12.5,anthropic/*=5',
+    'Percent for one model, or all of an author, in place of MARGIN_PERCENT, such as openai/gpt-4o=12.5,anthropic/*=5.',
   ),
   holdWaitMs: integer(
     'HOLD_WAIT_MS',

@@ -12,7 +12,7 @@ import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
 import { Exchange } from './gateway/exchange.ts';
-import { modelBodies } from './gateway/models.ts';
+import { ModelBodies } from './gateway/models.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
@@ -24,6 +24,7 @@ import { isPassing, SettlementLost } from './wallet/failure.ts';
 import { Lease } from './wallet/lease.ts';
 import { Ledger } from './wallet/ledger.ts';
 import { parseUsd } from './wallet/money.ts';
+import { rememberPrices } from './wallet/price_versions.ts';
 
 export interface RunningServer {
   /** As users reach it, such as http://localhost:3000. */
@@ -67,6 +68,8 @@ export async function startServer(
     });
     const api = buildApi(config, database, lease, sandbox?.baseUrl ?? null);
     undo.unshift(() => api.upstreams.close());
+    // A receipt names the version of its prices: what that stands for is written down first.
+    await rememberPrices(database.sql, api.routes.versions);
     await Promise.all([lease.start(), api.keys.start()]);
     undo.unshift(() => lease.stop());
     const key = await demoKey(database, config);
@@ -119,7 +122,7 @@ function buildApi(
 ): Api {
   const routes = new Routes(config, sandboxUrl);
   return {
-    models: modelBodies(routes.all()),
+    models: new ModelBodies(routes),
     keys: new KeyDirectory(lane(database, 'keys', 4), demoAllowed(config)),
     limits: new Limits({
       keyRpm: config.rateLimitRpm,

@@ -56,7 +56,7 @@ export const wrongDirections: Check = (project) => {
 };
 
 const pureFolders = new Set(['dialects', 'catalogue']);
-const pureModules = /^(node:(buffer|util|assert|string_decoder)|zod)$/;
+const pureModules = /^(node:(buffer|crypto|util|assert|string_decoder)|zod)$/;
 
 export const inputOrOutput: Check = (project) =>
   programImports(project)

@@ -12,7 +12,7 @@ import {
   providers,
 } from './catalogue.ts';
 import { sources } from './entry.ts';
-import { formatPrice, offerPrices, parsePrice, pricesFor } from './prices.ts';
+import { formatPrice, levelFor, offerPrices, parsePrice } from './prices.ts';
 
 const price = z.string().regex(/^(0|[1-9]\d{0,3})(\.\d{1,6})?$/);
 const day = z.iso.date();
@@ -24,15 +24,24 @@ const prices = {
   cacheWrite: price.optional(),
   cacheWrite1h: price.optional(),
   reasoning: price.optional(),
+  imageInput: price.optional(),
+  imageOutput: price.optional(),
+  audioInput: price.optional(),
+  audioOutput: price.optional(),
+  request: z
+    .string()
+    .regex(/^(0|[1-9]\d{0,3})(\.\d{1,12})?$/)
+    .optional(),
 };
+const tiers = z.array(z.strictObject({ aboveInputTokens: tokens, ...prices })).optional();
+const priced = { prices: z.strictObject(prices), tiers, source: z.enum(Object.keys(sources)) };
 const Offer = z.strictObject({
   model: z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/),
   upstream: z.string().min(1),
-  prices: z.strictObject(prices),
-  tiers: z.array(z.strictObject({ aboveInputTokens: tokens, ...prices })).optional(),
+  ...priced,
+  changes: z.array(z.strictObject({ ...priced, from: day, asOf: day })).optional(),
   contextLength: tokens.optional(),
   maxOutputTokens: tokens.optional(),
-  source: z.enum(Object.keys(sources)),
   asOf: day,
 });
 const Provider = z.strictObject({
@@ -41,6 +50,7 @@ const Provider = z.strictObject({
   dialect: z.literal('openai'),
   baseUrl: z.url({ protocol: /^https$/ }).regex(/[^/]$/),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
+  cacheCounted: z.enum(['inside', 'outside', 'either']),
   completionExcludesReasoning: z.boolean().optional(),
   offers: z.array(Offer).min(1),
 });
@@ -136,7 +146,7 @@ describe('findModel', () => {
     assert.equal(mini?.deprecationDate, '2027-01-14');
     assert.equal(mini?.offers[0]?.prices.input, 150_000);
     assert.equal(mini?.offers[0]?.prices.output, 600_000);
-    assert.equal(mini?.offers[0]?.priceVersion, 'openai/gpt-4o-mini@2026-11-10');
+    assert.match(mini?.offers[0]?.priceVersion ?? '', /^openai\/gpt-4o-mini@openai-[0-9a-f]{16}$/);
     const sonnet = findModel('anthropic/claude-3-5-sonnet');
     assert.equal(sonnet?.created, 1718323200);
     assert.deepEqual(sonnet?.retired, {
@@ -193,9 +203,10 @@ describe('prices', () => {
   test('of a tier hold for the whole request once the prompt is longer than its threshold', () => {
     const offer = findModel('x-ai/grok-4.7')?.offers[0];
     assert.ok(offer);
-    assert.equal(pricesFor(offer.prices, 0).input, 2_000_000);
-    assert.equal(pricesFor(offer.prices, 200_000).input, 2_000_000);
-    assert.equal(pricesFor(offer.prices, 200_001).input, 4_000_000);
-    assert.equal(pricesFor(offer.prices, 200_001).cachedInput, 1_000_000);
+    const at = (inputTokens: number) => levelFor(offer.levels, inputTokens).applied;
+    assert.equal(at(0).input, 2_000_000);
+    assert.equal(at(200_000).input, 2_000_000);
+    assert.equal(at(200_001).input, 4_000_000);
+    assert.equal(at(200_001).cacheRead, 1_000_000);
   });
 });

@@ -9,7 +9,9 @@ import { openai as openaiModels } from './authors/openai.ts';
 import { qwen } from './authors/qwen.ts';
 import { xAi } from './authors/x-ai.ts';
 import type { AuthorEntry, ModelEntry, OfferEntry, ProviderEntry } from './entry.ts';
-import { offerPrices, type Prices } from './prices.ts';
+import { noMargin } from './margins.ts';
+import { type DatedOffer, type Offer, offersAt } from './offers.ts';
+import { dayInDhaka, offerPeriods } from './prices.ts';
 import { alibaba } from './providers/alibaba.ts';
 import { anthropic } from './providers/anthropic.ts';
 import { cerebras } from './providers/cerebras.ts';
@@ -56,18 +58,6 @@ export const providerEntries: readonly ProviderEntry[] = [
 
 export type Provider = Omit<ProviderEntry, 'offers'>;
 
-export interface Offer {
-  /** Id of the provider. */
-  readonly provider: string;
-  readonly upstreamModel: string;
-  readonly prices: Prices;
-  /** Names these prices on receipts: `openai/gpt-4o-mini@2026-11-10` is provider, its model and the day of the price. */
-  readonly priceVersion: string;
-  /** Tokens: the smaller of what the model can and the provider allows. */
-  readonly contextLength: number;
-  readonly maxOutputTokens: number;
-}
-
 export interface Model {
   /** `author/name`, as clients send it. */
   readonly id: string;
@@ -90,37 +80,56 @@ export interface Model {
   /** Switched off by its maker: the sandbox still answers for it, live does not. */
   readonly retired: { readonly date: string; readonly replacedBy: string | null } | null;
   readonly reasoning: boolean;
-  /** Cheapest first, never empty. */
+  /** With all their prices, whenever they hold. */
+  readonly dated: readonly DatedOffer[];
+  /** As of the catalogue's date and without a margin: for what asks who serves a model, not what it costs now. Cheapest first, never empty. */
   readonly offers: readonly Offer[];
 }
 
-function makeOffer(model: ModelEntry, provider: string, entry: OfferEntry): Offer {
-  return {
-    provider,
-    upstreamModel: entry.upstream,
-    prices: offerPrices(entry),
-    priceVersion: `${provider}/${entry.upstream}@${entry.asOf}`,
-    contextLength: Math.min(model.contextLength, entry.contextLength ?? model.contextLength),
-    maxOutputTokens: Math.min(
-      model.maxOutputTokens,
-      entry.maxOutputTokens ?? model.maxOutputTokens,
-    ),
-  };
+export interface Catalogue {
+  /** By id, in the order in which they are listed. */
+  readonly models: ReadonlyMap<string, Model>;
+  /** Exact spelling only; a retired model is found too. */
+  find(idOrAlias: string): Model | null;
 }
 
-/** Prompts are longer than answers; three to one is the usual blend for comparing prices. */
-function blendedPrice(offer: Offer): number {
-  return 3 * offer.prices.input + offer.prices.output;
+/** @throws RangeError naming the offer: what has no price that can be read is not sold */
+function datedOffer(
+  model: ModelEntry,
+  id: string,
+  provider: string,
+  entry: OfferEntry,
+): DatedOffer {
+  try {
+    return {
+      model: id,
+      provider,
+      upstreamModel: entry.upstream,
+      contextLength: Math.min(model.contextLength, entry.contextLength ?? model.contextLength),
+      maxOutputTokens: Math.min(
+        model.maxOutputTokens,
+        entry.maxOutputTokens ?? model.maxOutputTokens,
+      ),
+      periods: offerPeriods(entry),
+    };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RangeError(`The offer of ${id} at ${provider} cannot be sold: ${reason}`, { cause });
+  }
 }
 
-function makeModel(author: AuthorEntry, entry: ModelEntry): Model {
+function makeModel(
+  author: AuthorEntry,
+  entry: ModelEntry,
+  sellers: readonly ProviderEntry[],
+): Model {
   const id = `${author.id}/${entry.name}`;
-  const offers = providerEntries.flatMap((provider) =>
+  const dated = sellers.flatMap((provider) =>
     provider.offers
       .filter((offer) => offer.model === id)
-      .map((offer) => makeOffer(entry, provider.id, offer)),
+      .map((offer) => datedOffer(entry, id, provider.id, offer)),
   );
-  if (offers.length === 0) throw new RangeError(`No provider offers ${id}.`);
+  if (dated.length === 0) throw new RangeError(`No provider offers ${id}.`);
   const sunset = entry.sunset ?? null;
   return {
     id,
@@ -137,7 +146,8 @@ function makeModel(author: AuthorEntry, entry: ModelEntry): Model {
     deprecationDate: sunset?.date ?? null,
     retired: sunset && sunset.date <= catalogueDate ? sunset : null,
     reasoning: entry.reasoning ?? false,
-    offers: offers.sort((a, b) => blendedPrice(a) - blendedPrice(b)),
+    dated,
+    offers: offersAt(dated, dayInDhaka(catalogueDate), noMargin),
   };
 }
 
@@ -146,21 +156,32 @@ export const providers: ReadonlyMap<string, Provider> = new Map(
   providerEntries.map(({ offers: _, ...provider }) => [provider.id, provider]),
 );
 
-/** By id, in the order in which they are listed. */
-export const models: ReadonlyMap<string, Model> = new Map(
-  authorEntries.flatMap((author) =>
-    author.models.map((entry): [string, Model] => {
-      const model = makeModel(author, entry);
-      return [model.id, model];
-    }),
-  ),
-);
+/** @throws RangeError naming what cannot be sold */
+export function buildCatalogue(
+  authors: readonly AuthorEntry[],
+  sellers: readonly ProviderEntry[],
+): Catalogue {
+  const made = new Map(
+    authors.flatMap((author) =>
+      author.models.map((entry): [string, Model] => {
+        const model = makeModel(author, entry, sellers);
+        return [model.id, model];
+      }),
+    ),
+  );
+  const byAlias = new Map(
+    [...made.values()].flatMap((model) => model.aliases.map((alias) => [alias, model])),
+  );
+  return {
+    models: made,
+    find: (idOrAlias) => made.get(idOrAlias) ?? byAlias.get(idOrAlias) ?? null,
+  };
+}
 
-const byAlias: ReadonlyMap<string, Model> = new Map(
-  [...models.values()].flatMap((model) => model.aliases.map((alias) => [alias, model])),
-);
+export const catalogue: Catalogue = buildCatalogue(authorEntries, providerEntries);
+export const { models } = catalogue;
 
 /** Exact spelling only; a retired model is found too. */
 export function findModel(idOrAlias: string): Model | null {
-  return models.get(idOrAlias) ?? byAlias.get(idOrAlias) ?? null;
+  return catalogue.find(idOrAlias);
 }

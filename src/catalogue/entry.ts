@@ -8,7 +8,10 @@ export const sources = {
   vendor: "the vendor's own price page",
 } as const;
 
-/** Decimal strings: USD per million tokens, at most six decimals. A class that is left out costs what `input` or `output` costs. */
+/**
+ * Decimal strings: USD per million tokens, at most six decimals. A class that is left out costs what `input` or `output`
+ * costs, and where that may be wrong (writing to a cache, sound), the receipt is flagged.
+ */
 export interface PriceEntry {
   readonly input: string;
   readonly output: string;
@@ -16,11 +19,27 @@ export interface PriceEntry {
   readonly cacheWrite?: string;
   readonly cacheWrite1h?: string;
   readonly reasoning?: string;
+  readonly imageInput?: string;
+  readonly imageOutput?: string;
+  readonly audioInput?: string;
+  readonly audioOutput?: string;
+  /** USD for each request, besides its tokens; at most twelve decimals. */
+  readonly request?: string;
 }
 
 /** Prices of a whole request whose prompt has more than `aboveInputTokens` tokens. */
 interface TierEntry extends PriceEntry {
   readonly aboveInputTokens: number;
+}
+
+/** Prices from a day on. */
+export interface PriceChangeEntry {
+  /** They hold from the first moment of this day in Asia/Dhaka. */
+  readonly from: string;
+  readonly prices: PriceEntry;
+  readonly tiers?: readonly TierEntry[];
+  readonly source: keyof typeof sources;
+  readonly asOf: string;
 }
 
 export interface OfferEntry {
@@ -31,6 +50,8 @@ export interface OfferEntry {
   readonly prices: PriceEntry;
   /** Ascending. */
   readonly tiers?: readonly TierEntry[];
+  /** What replaces `prices` and `tiers` later; days ascend. A request pays what is in force when it is accepted. */
+  readonly changes?: readonly PriceChangeEntry[];
   /** Tokens, where this provider allows fewer than the model could. */
   readonly contextLength?: number;
   readonly maxOutputTokens?: number;
@@ -47,6 +68,11 @@ export interface ProviderEntry {
   /** What `/chat/completions` is appended to. */
   readonly baseUrl: string;
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
+  /**
+   * Where its usage counts tokens that were read from or written to a cache: inside `prompt_tokens`, beside them, or
+   * either: inside unless there are more of them than of those.
+   */
+  readonly cacheCounted: 'inside' | 'outside' | 'either';
   /** Its `completion_tokens` do not count reasoning tokens, which are billed all the same. */
   readonly completionExcludesReasoning?: boolean;
   readonly offers: readonly OfferEntry[];

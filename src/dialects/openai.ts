@@ -1,6 +1,6 @@
 /** OpenAI Chat Completions as providers speak it: what we send, and how usage is read. No I/O. */
 import { type Edits, editMembers } from './members.ts';
-import type { Usage } from './usage.ts';
+import type { Usage, UsageRules } from './usage.ts';
 
 export const chatPath = '/chat/completions';
 
@@ -29,6 +29,8 @@ export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
     edits.max_completion_tokens = null;
     edits[target.tokenLimitField] = String(limit);
   }
+  // What was meant for us.
+  if (body.parsed.max_cost !== undefined) edits.max_cost = null;
   if (body.parsed.stream === true)
     edits.stream_options = JSON.stringify({ ...options(body.parsed), include_usage: true });
   return editMembers(body.text, body.parsed, edits);
@@ -71,84 +73,160 @@ function first(...values: unknown[]): unknown {
   return values.find((value) => value !== undefined && value !== null);
 }
 
-/** Numbers whose meaning we know, or know to carry no price of their own. */
-const known = new Set([
-  'prompt_tokens',
-  'completion_tokens',
-  'total_tokens',
-  'cached_tokens',
-  'cache_write_tokens',
-  'cache_creation_input_tokens',
-  'cache_read_input_tokens',
-  'prompt_cache_hit_tokens',
-  'prompt_cache_miss_tokens',
-  'reasoning_tokens',
-  'text_tokens',
-  'accepted_prediction_tokens',
-  'rejected_prediction_tokens',
-  'image_tokens',
-  'cost',
-  'estimated_cost',
-  'cost_in_usd_ticks',
-  'queue_time',
-  'prompt_time',
-  'completion_time',
-  'total_time',
-]);
+/** Numbers whose meaning we know, or know to carry no price of their own, by the object that they stand in. */
+const known: Readonly<Record<string, ReadonlySet<string>>> = {
+  '': new Set([
+    'prompt_tokens',
+    'completion_tokens',
+    'total_tokens',
+    'cached_tokens',
+    'reasoning_tokens',
+    'cache_creation_input_tokens',
+    'cache_read_input_tokens',
+    'prompt_cache_hit_tokens',
+    'prompt_cache_miss_tokens',
+    'cost',
+    'estimated_cost',
+    'cost_in_usd_ticks',
+    'queue_time',
+    'prompt_time',
+    'completion_time',
+    'total_time',
+  ]),
+  'prompt_tokens_details.': new Set([
+    'cached_tokens',
+    'cache_write_tokens',
+    'cache_creation_input_tokens',
+    'text_tokens',
+    'image_tokens',
+    'audio_tokens',
+  ]),
+  'prompt_tokens_details.cached_tokens_details.': new Set([
+    'text_tokens',
+    'image_tokens',
+    'audio_tokens',
+  ]),
+  'cache_creation.': new Set(['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']),
+  'prompt_tokens_details.cache_creation.': new Set([
+    'ephemeral_5m_input_tokens',
+    'ephemeral_1h_input_tokens',
+  ]),
+  'completion_tokens_details.': new Set([
+    'reasoning_tokens',
+    'text_tokens',
+    'image_tokens',
+    'audio_tokens',
+    'accepted_prediction_tokens',
+    'rejected_prediction_tokens',
+  ]),
+};
 
 const mostFlags = 20;
 const mostFlagLength = 64;
 
 function unknownNumbers(value: unknown, path: string, found: string[]): void {
   const members = fields(value);
+  const names = known[path];
   for (const name in members) {
     const member = members[name];
     if (found.length >= mostFlags) return;
-    if (typeof member === 'number' && member !== 0 && !known.has(name))
+    if (typeof member === 'number' && member !== 0 && !names?.has(name))
       found.push((path + name).slice(0, mostFlagLength));
-    else if (typeof member === 'object') unknownNumbers(member, `${path}${name}.`, found);
+    else if (typeof member === 'object' && member !== null)
+      unknownNumbers(member, `${path}${name}.`, found);
   }
 }
 
+interface PromptParts {
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+  readonly cacheWrite1h: number;
+  /** What of images and sound was not read from a cache. */
+  readonly imageInput: number;
+  readonly audioInput: number;
+}
+
+function promptParts(usage: Fields): PromptParts {
+  const details = fields(usage.prompt_tokens_details);
+  const cached = fields(details.cached_tokens_details);
+  const written = fields(first(details.cache_creation, usage.cache_creation));
+  const cacheWrite1h = count(written.ephemeral_1h_input_tokens);
+  const allWritten = count(
+    first(
+      details.cache_write_tokens,
+      details.cache_creation_input_tokens,
+      usage.cache_creation_input_tokens,
+      count(written.ephemeral_5m_input_tokens) + cacheWrite1h,
+    ),
+  );
+  const cacheRead = first(
+    details.cached_tokens,
+    usage.prompt_cache_hit_tokens,
+    usage.cached_tokens,
+    usage.cache_read_input_tokens,
+  );
+  const fresh = (name: 'image_tokens' | 'audio_tokens'): number =>
+    Math.max(0, count(details[name]) - count(cached[name]));
+  return {
+    cacheRead: count(cacheRead),
+    cacheWrite: Math.max(0, allWritten - cacheWrite1h),
+    cacheWrite1h,
+    imageInput: fresh('image_tokens'),
+    audioInput: fresh('audio_tokens'),
+  };
+}
+
 /**
- * Reads the `usage` of an OpenAI-shaped answer. `prompt_tokens` includes what was read from and written to caches;
- * `completion_tokens` includes reasoning, but for providers that say otherwise (xAI, Gemini's compatible endpoint).
+ * Reads the `usage` of an OpenAI-shaped answer by what its provider means by it.
  * @returns null when it is missing or makes no sense, so that the caller must estimate
  */
-export function readUsage(value: unknown, completionExcludesReasoning: boolean): Usage | null {
+export function readUsage(value: unknown, rules: UsageRules): Usage | null {
   const usage = fields(value);
   if (typeof usage.prompt_tokens !== 'number' || typeof usage.completion_tokens !== 'number')
     return null;
-  const promptDetails = fields(usage.prompt_tokens_details);
-  const completionDetails = fields(usage.completion_tokens_details);
   const prompt = count(usage.prompt_tokens);
   const completion = count(usage.completion_tokens);
   const total = count(usage.total_tokens);
-  const cacheRead = count(
-    first(promptDetails.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens),
-  );
-  const cacheWrite = count(
-    first(promptDetails.cache_write_tokens, usage.cache_creation_input_tokens),
-  );
-  const reasoning = count(first(completionDetails.reasoning_tokens, usage.reasoning_tokens));
+  const parts = promptParts(usage);
+  const { cacheRead, cacheWrite, cacheWrite1h } = parts;
+  const details = fields(usage.completion_tokens_details);
+  const reasoning = count(first(details.reasoning_tokens, usage.reasoning_tokens));
+  const cached = cacheRead + cacheWrite + cacheWrite1h;
+  const isOutside =
+    rules.cacheCounted === 'outside' || (cached > prompt && rules.cacheCounted === 'either');
   const flags: string[] = [];
   unknownNumbers(usage, '', flags);
-  // Some count the cache beside the prompt instead of within it.
-  const cached = cacheRead + cacheWrite;
-  const input = cached <= prompt ? prompt - cached : prompt;
-  const output = completionExcludesReasoning
+  // Said to be within, and more than the whole: it can only be beside it.
+  if (cached > prompt && !isOutside) flags.push('the cache exceeds prompt_tokens');
+  const fresh = isOutside || cached > prompt ? prompt : prompt - cached;
+  const imageInput = Math.min(parts.imageInput, fresh);
+  const audioInput = Math.min(parts.audioInput, fresh - imageInput);
+  const output = rules.completionExcludesReasoning
     ? Math.max(completion + reasoning, total - prompt)
     : completion;
-  if (!Number.isSafeInteger(input + cached + output + reasoning + total)) return null;
-  if (!completionExcludesReasoning && total > Math.max(prompt, input + cached) + completion)
+  // Also not a number where any of them is none.
+  if (!Number.isSafeInteger(fresh + cached + parts.imageInput + parts.audioInput)) return null;
+  const thought = Math.min(reasoning, output);
+  const imageOutput = Math.min(count(details.image_tokens), output - thought);
+  const audioOutput = Math.min(count(details.audio_tokens), output - thought - imageOutput);
+  if (!Number.isSafeInteger(output + reasoning + total + imageOutput + audioOutput)) return null;
+  if (imageInput + audioInput < parts.imageInput + parts.audioInput)
+    flags.push('images and sound exceed prompt_tokens');
+  if (imageOutput + audioOutput < count(details.image_tokens) + count(details.audio_tokens))
+    flags.push('images and sound exceed completion_tokens');
+  if (!rules.completionExcludesReasoning && total > Math.max(prompt, fresh + cached) + completion)
     flags.push('total_tokens exceeds its parts');
   return {
-    input,
+    input: fresh - imageInput - audioInput,
     cacheRead,
     cacheWrite,
-    cacheWrite1h: 0,
+    cacheWrite1h,
+    imageInput,
+    audioInput,
     output,
-    reasoning: Math.min(reasoning, output),
+    reasoning: thought,
+    imageOutput,
+    audioOutput,
     flags,
   };
 }

@@ -77,7 +77,9 @@ export async function firstAnswer<T>(
       try {
         await call.started;
         if (call.status !== 200) throw await refusalOf(call, target);
-        return { target, answer: await read(call, target), attempts };
+        const answer = await read(call, target);
+        exchange.answeredAt = performance.now();
+        return { target, answer, attempts };
       } catch (error) {
         call.abort();
         if (hold.refused) throw hold.refused;

@@ -10,8 +10,9 @@ import type { KeyDirectory } from './authenticate.ts';
 import type { ChatRequest } from './chat_request.ts';
 import type { Route, Routes, Target } from './choose.ts';
 import type { Exchange } from './exchange.ts';
-import { type AppliedPrices, type Bound, estimateUsage, priceUsage } from './meter.ts';
-import { type Ending, type OpenHold, readableJson } from './open_hold.ts';
+import { type Circumstances, explanation } from './explanation.ts';
+import { type Bound, estimateUsage, priceUsage } from './meter.ts';
+import type { Ending, OpenHold } from './open_hold.ts';
 import type { RelaySettings } from './relay.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -80,20 +81,15 @@ export function usageText(usage: Usage, cost: string): string {
   return `{"cost":${cost},"prompt_tokens":${prompt},"completion_tokens":${usage.output},"total_tokens":${total},"estimated":true}`;
 }
 
-interface Circumstances {
-  readonly finishReason: string | null;
-  readonly reason: string | null;
-}
-
 /** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
 export function endingOf(
   { exchange, plan, hold }: Call,
   { target, attempts }: { readonly target: Target; readonly attempts: readonly Attempt[] },
   usage: Usage,
   isReported: boolean,
-  { finishReason, reason }: Circumstances,
+  circumstances: Omit<Circumstances, 'reportedBy'>,
 ): Ending {
-  const { cost, prices } = priceUsage(usage, target.offer);
+  const { cost, level } = priceUsage(usage, target.offer);
   const limit = plan.bound.input + costOf([[plan.allowedTokens, plan.bound.outputPrice]]);
   const mostCharged = plan.isCapped ? hold.granted : limit;
   return {
@@ -103,36 +99,11 @@ export function endingOf(
     provider: target.offer.provider,
     inputTokens: promptTokens(usage),
     outputTokens: usage.output,
-    detail: explanation(
-      exchange,
-      target,
-      attempts,
-      usage,
-      prices,
-      // Whatever the provider has put there; the books need no more of it.
-      { finishReason: finishReason?.slice(0, 64) ?? null, reason },
-      isReported ? 'provider' : 'estimate',
-    ),
+    detail: explanation(exchange, target, attempts, usage, level, {
+      ...circumstances,
+      reportedBy: isReported ? 'provider' : 'estimate',
+    }),
   };
-}
-
-/** JSON text, put together by hand: each paid request writes one. */
-function explanation(
-  exchange: Exchange,
-  { offer }: Target,
-  attempts: readonly Attempt[],
-  usage: Usage,
-  prices: AppliedPrices,
-  { finishReason, reason }: Circumstances,
-  reportedBy: 'provider' | 'estimate',
-): string {
-  const { input, cacheRead, cacheWrite, cacheWrite1h, output, reasoning, flags } = usage;
-  const tokens = `{"input":${input},"cacheRead":${cacheRead},"cacheWrite":${cacheWrite},"cacheWrite1h":${cacheWrite1h},"output":${output},"reasoning":${reasoning}}`;
-  const unit = `{"input":${prices.input},"cacheRead":${prices.cacheRead},"cacheWrite":${prices.cacheWrite},"cacheWrite1h":${prices.cacheWrite1h},"output":${prices.output},"reasoning":${prices.reasoning}}`;
-  const rest =
-    (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
-    (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
-  return `{"finishReason":${readableJson(finishReason)},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}","upstreamModel":${JSON.stringify(offer.upstreamModel)},"priceVersion":${JSON.stringify(offer.priceVersion)},"tokens":${tokens},"prices":${unit},"durationMs":${Math.round(performance.now() - exchange.startedAt)}${rest}}`;
 }
 
 /**

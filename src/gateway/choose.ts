@@ -1,6 +1,9 @@
 /** Model → the offers that may answer, with how to reach each. */
-import { findModel, type Model, models, type Offer, providers } from '../catalogue/catalogue.ts';
+import { type Catalogue, catalogue, type Model, providers } from '../catalogue/catalogue.ts';
+import { type Margins, marginsOf } from '../catalogue/margins.ts';
+import { allVersions, nextChange, type Offer, offersAt } from '../catalogue/offers.ts';
 import { type Config, isReal } from '../config.ts';
+import { StartError } from '../db/start-error.ts';
 import { ApiError } from '../errors.ts';
 
 /** One offer and the way to its provider. */
@@ -13,6 +16,7 @@ export interface Target {
   /** Of every request to it: name, value, name, value. */
   readonly headers: readonly string[];
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
+  readonly cacheCounted: 'inside' | 'outside' | 'either';
   readonly completionExcludesReasoning: boolean;
 }
 
@@ -22,47 +26,102 @@ export interface Route {
   readonly targets: readonly Target[];
 }
 
-export class Routes {
-  readonly #routes = new Map<string, Route>();
-  readonly #live: boolean;
+/** What a route is made of, where it is not this program's own catalogue by this machine's clock. */
+interface Surroundings {
+  readonly catalogue?: Catalogue;
+  /** Ms since 1970. */
+  readonly now?: () => number;
+}
 
-  /** @param sandboxUrl base URL of the stand-in that answers for providers without a key; null in live mode */
-  constructor(config: Config, sandboxUrl: string | null) {
-    this.#live = config.mode === 'live';
-    for (const model of models.values()) {
-      const targets = targetsOf(model, config, sandboxUrl);
-      if (targets.length > 0) this.#routes.set(model.id, { model, targets });
-    }
+export class Routes {
+  /** Every version of a price that a receipt may name. */
+  readonly versions: readonly Offer[];
+  readonly #config: Config;
+  readonly #sandboxUrl: string | null;
+  readonly #catalogue: Catalogue;
+  readonly #now: () => number;
+  readonly #margins: Margins;
+  /** The routes at the prices that hold from `#from` until before `#until`. */
+  #routes: ReadonlyMap<string, Route> = new Map();
+  #from = 0;
+  #until = 0;
+
+  /**
+   * @param sandboxUrl base URL of the stand-in that answers for providers without a key; null in live mode
+   * @throws StartError for a margin of a model that there is not
+   */
+  constructor(config: Config, sandboxUrl: string | null, surroundings: Surroundings = {}) {
+    this.#config = config;
+    this.#sandboxUrl = sandboxUrl;
+    this.#catalogue = surroundings.catalogue ?? catalogue;
+    this.#now = surroundings.now ?? Date.now;
+    this.#margins = readMargins(config, this.#catalogue);
+    this.versions = [...this.#catalogue.models.values()].flatMap(({ dated }) =>
+      allVersions(dated, this.#margins),
+    );
   }
 
-  /** Every model that can be asked, in the catalogue's order. */
-  all(): Iterable<Route> {
-    return this.#routes.values();
+  /** Every model that can be asked, in the catalogue's order, at the prices of now: another map after each change of one. */
+  all(): ReadonlyMap<string, Route> {
+    const now = this.#now();
+    if (now < this.#until && now >= this.#from) return this.#routes;
+    const models = [...this.#catalogue.models.values()];
+    const routes = new Map<string, Route>();
+    for (const model of models) {
+      const offers = offersAt(model.dated, now, this.#margins);
+      const targets = targetsOf(model, offers, this.#config, this.#sandboxUrl);
+      if (targets.length > 0) routes.set(model.id, { model, targets });
+    }
+    this.#routes = routes;
+    // From this moment only: a clock that is set back finds the prices of then.
+    this.#from = now;
+    const dated = models.flatMap((model) => model.dated);
+    this.#until = nextChange(dated, now);
+    return routes;
+  }
+
+  /** The model of an id or alias; null when there is none. */
+  find(id: string): Model | null {
+    return this.#catalogue.find(id);
   }
 
   /** @throws ApiError model_not_found, naming the successor of a retired model; no_provider when nobody offers it now */
   choose(id: string): Route {
-    const model = findModel(id);
+    const model = this.#catalogue.find(id);
     if (!model)
       throw new ApiError('model_not_found', {
         message: `Model not found: ${id.slice(0, 200)}`,
         param: 'model',
       });
-    if (this.#live && model.retired) {
+    if (this.#config.mode === 'live' && model.retired) {
       const { replacedBy } = model.retired;
       const instead = replacedBy ? ` Use ${replacedBy} instead.` : '';
       const message = `Model not found: ${model.id} was retired by its vendor.${instead}`;
       throw new ApiError('model_not_found', { message, param: 'model' });
     }
-    const route = this.#routes.get(model.id);
+    const route = this.all().get(model.id);
     if (!route) throw new ApiError('no_provider');
     return route;
   }
 }
 
+function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalogue): Margins {
+  try {
+    return marginsOf(marginPercent, modelMargins, models.keys());
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StartError(`MARGIN_PERCENT or MODEL_MARGINS cannot be used: ${reason}.`, { cause });
+  }
+}
+
 /** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
-function targetsOf(model: Model, config: Config, sandboxUrl: string | null): readonly Target[] {
-  const real = model.offers.flatMap((offer) => {
+function targetsOf(
+  model: Model,
+  offers: readonly Offer[],
+  config: Config,
+  sandboxUrl: string | null,
+): readonly Target[] {
+  const real = offers.flatMap((offer) => {
     const provider = providers.get(offer.provider);
     const access = config.providers.get(offer.provider);
     if (!provider || !access || !isReal(access)) return [];
@@ -71,7 +130,7 @@ function targetsOf(model: Model, config: Config, sandboxUrl: string | null): rea
   const gone = model.retired !== null;
   if (real.length > 0 && !gone) return real;
   if (sandboxUrl === null) return [];
-  return model.offers.slice(0, 1).map((offer) => target(offer, sandboxUrl, 'sandbox'));
+  return offers.slice(0, 1).map((offer) => target(offer, sandboxUrl, 'sandbox'));
 }
 
 function target(offer: Offer, baseUrl: string, apiKey: string): Target {
@@ -92,6 +151,7 @@ function target(offer: Offer, baseUrl: string, apiKey: string): Target {
       'identity',
     ],
     tokenLimitField: provider?.tokenLimitField ?? 'max_tokens',
+    cacheCounted: provider?.cacheCounted ?? 'inside',
     completionExcludesReasoning: provider?.completionExcludesReasoning ?? false,
   };
 }

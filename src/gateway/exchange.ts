@@ -17,6 +17,8 @@ export class Exchange {
   /** The id's 32 hexadecimal digits, as ids of answers and requests carry them. */
   readonly plainId: string = this.id.replaceAll('-', '');
   readonly startedAt: number = performance.now();
+  /** When a provider's answer was there to be passed on, as `startedAt`; 0 before. */
+  answeredAt = 0;
   left = false;
   #errorFormat: ErrorFormat | null;
   #onLeave: (() => void) | null = null;

@@ -1,8 +1,8 @@
 /** What a request may cost, does cost, and probably costs: tokens × prices, by class. */
-import type { Offer } from '../catalogue/catalogue.ts';
-import { pricesFor } from '../catalogue/prices.ts';
+import type { Offer } from '../catalogue/offers.ts';
+import { type AppliedPrices, levelFor, type PriceLevel } from '../catalogue/prices.ts';
 import { promptTokens, type Usage } from '../dialects/usage.ts';
-import { costOf, type Nano } from '../wallet/money.ts';
+import { costOf, type Nano, nano, roundUp } from '../wallet/money.ts';
 
 /** Bytes of delivered text that count as one token where the provider reports none: what English and code average. */
 const bytesPerToken = 4;
@@ -11,45 +11,100 @@ export function estimateTokens(bytes: number): number {
   return Math.ceil(bytes / bytesPerToken);
 }
 
-/** Prices of one request, by token class, as its receipt shows them; pico-USD a token. */
-export interface AppliedPrices {
-  readonly input: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-  readonly cacheWrite1h: number;
-  readonly output: number;
-  readonly reasoning: number;
+/**
+ * The cost of a usage at an offer's prices, rounded up once to the nano-USD; and the prices that applied to it.
+ * @throws MoneyError
+ */
+export function priceUsage(
+  usage: Usage,
+  offer: Offer,
+): { cost: Nano; prices: AppliedPrices; level: PriceLevel } {
+  const level = levelFor(offer.levels, promptTokens(usage));
+  const { applied } = level;
+  const visible = usage.output - usage.reasoning - usage.imageOutput - usage.audioOutput;
+  const pico =
+    usage.input * applied.input +
+    usage.cacheRead * applied.cacheRead +
+    usage.cacheWrite * applied.cacheWrite +
+    usage.cacheWrite1h * applied.cacheWrite1h +
+    usage.imageInput * applied.imageInput +
+    usage.audioInput * applied.audioInput +
+    visible * applied.output +
+    usage.reasoning * applied.reasoning +
+    usage.imageOutput * applied.imageOutput +
+    usage.audioOutput * applied.audioOutput +
+    applied.request;
+  // Every summand is whole and none negative: a sum that is exact had only exact parts.
+  const cost = Number.isSafeInteger(pico) ? roundUp(pico) : costOf(costLines(usage, applied));
+  return { cost, prices: applied, level };
 }
 
-/** A class without a price of its own costs what its kind costs: cached input as input, reasoning as output. */
-function appliedPrices(offer: Offer, inputTokens: number): AppliedPrices {
-  const unit = pricesFor(offer.prices, inputTokens);
-  return {
-    input: unit.input,
-    cacheRead: unit.cachedInput ?? unit.input,
-    cacheWrite: unit.cacheWrite ?? unit.input,
-    cacheWrite1h: unit.cacheWrite1h ?? unit.cacheWrite ?? unit.input,
-    output: unit.output,
-    reasoning: unit.reasoning ?? unit.output,
-  };
+/** Each class that has tokens: how many, at how many pico-USD. Their sum is the cost. */
+function costLines(usage: Usage, prices: AppliedPrices): [tokens: number, price: number][] {
+  return classesOf(usage).map(([name, tokens]) => [tokens, prices[name]]);
 }
 
-/** The cost of a usage at an offer's prices, rounded up once to the nano-USD. @throws MoneyError */
-export function priceUsage(usage: Usage, offer: Offer): { cost: Nano; prices: AppliedPrices } {
-  const prices = appliedPrices(offer, promptTokens(usage));
-  const cost = costOf([
-    [usage.input, prices.input],
-    [usage.cacheRead, prices.cacheRead],
-    [usage.cacheWrite, prices.cacheWrite],
-    [usage.cacheWrite1h, prices.cacheWrite1h],
-    [usage.output - usage.reasoning, prices.output],
-    [usage.reasoning, prices.reasoning],
-  ]);
-  return { cost, prices };
+/** Tokens by class, each counted once, under the names of their prices. */
+function classesOf(usage: Usage): [name: keyof AppliedPrices, tokens: number][] {
+  const { output, reasoning, imageOutput, audioOutput } = usage;
+  return [
+    ['input', usage.input],
+    ['cacheRead', usage.cacheRead],
+    ['cacheWrite', usage.cacheWrite],
+    ['cacheWrite1h', usage.cacheWrite1h],
+    ['imageInput', usage.imageInput],
+    ['audioInput', usage.audioInput],
+    ['output', output - reasoning - imageOutput - audioOutput],
+    ['reasoning', reasoning],
+    ['imageOutput', imageOutput],
+    ['audioOutput', audioOutput],
+    ['request', 1],
+  ];
+}
+
+/**
+ * The lines of a receipt as JSON: tokens by class, and pico-USD for each of them. Input and output always; other classes where
+ * there were any. Text put together by hand: each paid request writes one.
+ */
+export function receiptLines(usage: Usage, level: PriceLevel): { tokens: string; prices: string } {
+  const { applied } = level;
+  if (isPlain(usage) && applied.request === 0)
+    return {
+      tokens: `{"input":${usage.input},"output":${usage.output}}`,
+      prices: level.plainText,
+    };
+  let tokens = '';
+  let prices = '';
+  for (const [name, count] of classesOf(usage)) {
+    const isFree = count === 0 || (name === 'request' && applied.request === 0);
+    if (isFree && name !== 'input' && name !== 'output') continue;
+    tokens += `${tokens === '' ? '{' : ','}"${name}":${count}`;
+    prices += `${prices === '' ? '{' : ','}"${name}":${applied[name]}`;
+  }
+  return { tokens: `${tokens}}`, prices: `${prices}}` };
+}
+
+/** Nothing but input and output. */
+function isPlain(usage: Usage): boolean {
+  const apart = usage.reasoning + usage.imageOutput + usage.audioOutput;
+  return apart === 0 && promptTokens(usage) === usage.input;
+}
+
+/** Classes that were used, and that nobody has priced: charged like what they are part of, and flagged for the operator. */
+export function unpricedClasses(usage: Usage, { unit }: PriceLevel): readonly string[] {
+  if (isPlain(usage)) return [];
+  const found: string[] = [];
+  if (usage.cacheWrite > 0 && unit.cacheWrite === null) found.push('no price for cacheWrite');
+  if (usage.cacheWrite1h > 0 && unit.cacheWrite1h === null) found.push('no price for cacheWrite1h');
+  if (usage.audioInput > 0 && unit.audioInput === null) found.push('no price for audioInput');
+  if (usage.audioOutput > 0 && unit.audioOutput === null) found.push('no price for audioOutput');
+  if (usage.imageOutput > 0 && unit.imageOutput === null) found.push('no price for imageOutput');
+  return found;
 }
 
 /** The dearest that these tokens can cost, whichever class the provider puts them in. */
 export interface Bound {
+  /** With the fee for the request. */
   readonly input: Nano;
   /** Pico-USD for each token of output. */
   readonly outputPrice: number;
@@ -57,20 +112,19 @@ export interface Bound {
 
 /** Over every offer that may be tried: the hold must pay for whichever answers. */
 export function boundOf(offers: readonly Offer[], inputTokens: number): Bound {
-  let inputPrice = 0;
+  let input = 0;
   let outputPrice = 0;
-  for (const offer of offers) {
-    const prices = appliedPrices(offer, inputTokens);
-    inputPrice = Math.max(
-      inputPrice,
-      prices.input,
-      prices.cacheRead,
-      prices.cacheWrite,
-      prices.cacheWrite1h,
-    );
-    outputPrice = Math.max(outputPrice, prices.output, prices.reasoning);
+  for (const { levels } of offers) {
+    const { most } = levelFor(levels, inputTokens);
+    const pico = inputTokens * most.input + most.request;
+    const lines: [number, number][] = [
+      [inputTokens, most.input],
+      [1, most.request],
+    ];
+    input = Math.max(input, Number.isSafeInteger(pico) ? roundUp(pico) : costOf(lines));
+    outputPrice = Math.max(outputPrice, most.output);
   }
-  return { input: costOf([[inputTokens, inputPrice]]), outputPrice };
+  return { input: nano(input), outputPrice };
 }
 
 /**
@@ -85,6 +139,17 @@ export function credible(usage: Usage | null, generatedBytes: number): Usage | n
 /** Usage of what was delivered, for answers whose provider reported none. */
 export function estimateUsage(inputTokens: number, deliveredBytes: number): Usage {
   const output = estimateTokens(deliveredBytes);
-  const none = { cacheRead: 0, cacheWrite: 0, cacheWrite1h: 0, reasoning: 0 };
-  return { input: inputTokens, output, ...none, flags: [] };
+  return {
+    input: inputTokens,
+    cacheRead: 0,
+    cacheWrite: 0,
+    cacheWrite1h: 0,
+    imageInput: 0,
+    audioInput: 0,
+    output,
+    reasoning: 0,
+    imageOutput: 0,
+    audioOutput: 0,
+    flags: [],
+  };
 }

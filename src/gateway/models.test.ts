@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { models, providers } from '../catalogue/catalogue.ts';
 import { loadConfig } from '../config.ts';
 import { Routes } from './choose.ts';
-import { type ModelBodies, modelBodies } from './models.ts';
+import { ModelBodies } from './models.ts';
 
 function bodies(environment: Record<string, string>): ModelBodies {
   const config = loadConfig(environment, [...providers.keys()]);
   const standIn = config.mode === 'sandbox' ? 'http://127.0.0.1:9/v1' : null;
-  return modelBodies(new Routes(config, standIn).all());
+  return new ModelBodies(new Routes(config, standIn));
 }
 
 interface Listed {

@@ -1,8 +1,8 @@
-/** The answers of GET /v1/models and GET /v1/models/{author}/{name}, made once. */
+/** The answers of GET /v1/models and GET /v1/models/{author}/{name}. */
 
-import { findModel, providers } from '../catalogue/catalogue.ts';
+import { providers } from '../catalogue/catalogue.ts';
 import { formatPrice, type UnitPrices } from '../catalogue/prices.ts';
-import type { Route } from './choose.ts';
+import type { Route, Routes } from './choose.ts';
 
 /** Decimal strings in USD a token, under the names that OpenRouter's clients read. */
 function pricing(prices: UnitPrices): Record<string, string> {
@@ -13,6 +13,11 @@ function pricing(prices: UnitPrices): Record<string, string> {
     ['input_cache_write', prices.cacheWrite],
     ['input_cache_write_1h', prices.cacheWrite1h],
     ['internal_reasoning', prices.reasoning],
+    ['image', prices.imageInput],
+    ['image_output', prices.imageOutput],
+    ['audio', prices.audioInput],
+    ['audio_output', prices.audioOutput],
+    ['request', prices.request],
   ];
   return Object.fromEntries(
     named.flatMap(([name, pico]) => (pico === null ? [] : [[name, formatPrice(pico)]])),
@@ -46,22 +51,39 @@ function describe({ model, targets }: Route): object {
   };
 }
 
-export interface ModelBodies {
-  /** The JSON of every model that can be asked here. */
-  readonly list: Buffer;
-  /** The JSON of one model by id or alias; null where it cannot be asked here. */
-  one(idOrAlias: string): Buffer | null;
-}
+/** Made anew only when a price changes. */
+export class ModelBodies {
+  readonly #routes: Routes;
+  #madeOf: ReadonlyMap<string, Route> | null = null;
+  #list: Buffer = Buffer.alloc(0);
+  #byId: ReadonlyMap<string, Buffer> = new Map();
 
-/** @param routes what this installation can send requests to: nothing else is listed */
-export function modelBodies(routes: Iterable<Route>): ModelBodies {
-  const texts = Array.from(routes, (route): [string, string] => [
-    route.model.id,
-    JSON.stringify(describe(route)),
-  ]);
-  const byId = new Map(texts.map(([id, text]) => [id, Buffer.from(text)]));
-  return {
-    list: Buffer.from(`{"object":"list","data":[${texts.map(([, text]) => text).join()}]}`),
-    one: (idOrAlias) => byId.get(findModel(idOrAlias)?.id ?? '') ?? null,
-  };
+  /** @param routes what this installation can send requests to: nothing else is listed */
+  constructor(routes: Routes) {
+    this.#routes = routes;
+  }
+
+  /** The JSON of every model that can be asked here. */
+  get list(): Buffer {
+    this.#refresh();
+    return this.#list;
+  }
+
+  /** The JSON of one model by id or alias; null where it cannot be asked here. */
+  one(idOrAlias: string): Buffer | null {
+    this.#refresh();
+    return this.#byId.get(this.#routes.find(idOrAlias)?.id ?? '') ?? null;
+  }
+
+  #refresh(): void {
+    const routes = this.#routes.all();
+    if (routes === this.#madeOf) return;
+    const texts = Array.from(routes.values(), (route): [string, string] => [
+      route.model.id,
+      JSON.stringify(describe(route)),
+    ]);
+    this.#byId = new Map(texts.map(([id, text]) => [id, Buffer.from(text)]));
+    this.#list = Buffer.from(`{"object":"list","data":[${texts.map(([, text]) => text).join()}]}`);
+    this.#madeOf = routes;
+  }
 }

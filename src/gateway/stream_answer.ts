@@ -59,9 +59,8 @@ async function settleStream(
   const { exchange, request, hold } = call;
   const relay = answered.answer;
   const { response } = exchange;
-  const excludes = answered.target.completionExcludesReasoning;
   const estimate = estimateUsage(request.inputEstimate, relay.deliveredBytes);
-  const claimed = credible(readUsage(relay.usage, excludes), relay.deliveredBytes);
+  const claimed = credible(readUsage(relay.usage, answered.target), relay.deliveredBytes);
   // Usage from before the end of a stream that broke off or was left may be older than what was delivered.
   const isStale = ended !== 'complete' && claimed !== null && claimed.output < estimate.output;
   const reported = isStale ? null : claimed;

@@ -24,8 +24,7 @@ export async function wholeAnswer(call: Call): Promise<void> {
   );
   const { text, parsed } = answered.answer;
   const bytes = generatedBytes(parsed);
-  const excludes = answered.target.completionExcludesReasoning;
-  const reported = credible(readUsage(parsed.usage, excludes), bytes);
+  const reported = credible(readUsage(parsed.usage, answered.target), bytes);
   const usage = reported ?? estimateUsage(request.inputEstimate, bytes);
   if (!hold.isConfirmed)
     await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));

@@ -6,6 +6,7 @@ export const alibaba: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'qwen/qwen3.8-max',

@@ -7,6 +7,7 @@ export const anthropic: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.anthropic.com/v1',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'anthropic/claude-3-5-sonnet',

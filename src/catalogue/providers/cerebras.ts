@@ -6,6 +6,7 @@ export const cerebras: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.cerebras.ai/v1',
   tokenLimitField: 'max_completion_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'openai/gpt-oss-120b',

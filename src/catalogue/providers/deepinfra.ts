@@ -6,6 +6,7 @@ export const deepinfra: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.deepinfra.com/v1/openai',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'openai/gpt-oss-120b',

@@ -7,6 +7,7 @@ export const deepseek: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.deepseek.com',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash',

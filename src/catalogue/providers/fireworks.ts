@@ -6,6 +6,7 @@ export const fireworks: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.fireworks.ai/inference/v1',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash',

@@ -7,6 +7,7 @@ export const google: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'google/gemini-3.8-flash',

@@ -6,6 +6,7 @@ export const groq: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.groq.com/openai/v1',
   tokenLimitField: 'max_completion_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'openai/gpt-oss-120b',

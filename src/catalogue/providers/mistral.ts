@@ -6,6 +6,7 @@ export const mistral: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.mistral.ai/v1',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'mistralai/mistral-large-4-0',

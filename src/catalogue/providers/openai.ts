@@ -6,6 +6,7 @@ export const openai: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.openai.com/v1',
   tokenLimitField: 'max_completion_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'openai/gpt-4o-mini',

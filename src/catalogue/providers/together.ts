@@ -6,6 +6,7 @@ export const together: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.together.ai/v1',
   tokenLimitField: 'max_tokens',
+  cacheCounted: 'inside',
   offers: [
     {
       model: 'openai/gpt-oss-120b',

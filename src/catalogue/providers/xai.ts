@@ -6,6 +6,7 @@ export const xai: ProviderEntry = {
   dialect: 'openai',
   baseUrl: 'https://api.x.ai/v1',
   tokenLimitField: 'max_completion_tokens',
+  cacheCounted: 'either',
   completionExcludesReasoning: true,
   offers: [
     {

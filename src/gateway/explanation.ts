@@ -1,0 +1,38 @@
+/** What a receipt tells of a paid answer, as JSON text put together by hand: each paid request writes one. */
+import type { PriceLevel } from '../catalogue/prices.ts';
+import type { Usage } from '../dialects/usage.ts';
+import type { Attempt } from './attempts.ts';
+import type { Target } from './choose.ts';
+import type { Exchange } from './exchange.ts';
+import { receiptLines, unpricedClasses } from './meter.ts';
+import { readableJson } from './open_hold.ts';
+
+export interface Circumstances {
+  readonly finishReason: string | null;
+  readonly reason: string | null;
+  readonly reportedBy: 'provider' | 'estimate';
+}
+
+/** What a provider has put there; the books need no more of it. */
+const mostReasonLength = 64;
+
+export function explanation(
+  exchange: Exchange,
+  { offer }: Target,
+  attempts: readonly Attempt[],
+  usage: Usage,
+  level: PriceLevel,
+  { finishReason, reason, reportedBy }: Circumstances,
+): string {
+  const { tokens, prices } = receiptLines(usage, level);
+  const unpriced = unpricedClasses(usage, level);
+  const flags = unpriced.length > 0 ? [...usage.flags, ...unpriced] : usage.flags;
+  const finish =
+    finishReason === null ? 'null' : readableJson(finishReason.slice(0, mostReasonLength));
+  const now = performance.now();
+  const began = exchange.answeredAt || now;
+  const rest =
+    (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
+    (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
+  return `{"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - exchange.startedAt)},"durationMs":${Math.round(now - exchange.startedAt)}${rest}}`;
+}
