@@ -5,13 +5,14 @@ import type { Gateway } from './gateway/call.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
 import type { ModelBodies } from './gateway/models.ts';
+import { cancelStream, readStream } from './gateway/streams.ts';
 
 export interface Api extends Gateway {
   readonly models: ModelBodies;
 }
 
 interface Endpoint {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** A trailing `*` takes the rest of the path, slashes included. */
   readonly path: string;
   /** `handler`: the handler authenticates by itself, as a part of its story. */
@@ -21,6 +22,8 @@ interface Endpoint {
 
 const endpoints: readonly Endpoint[] = [
   { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
+  { method: 'GET', path: '/v1/streams/*', who: 'handler', handle: readStream },
+  { method: 'DELETE', path: '/v1/streams/*', who: 'handler', handle: cancelStream },
   {
     method: 'GET',
     path: '/v1/models',

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
+import { installationSecret } from './accounts/secret.ts';
+import { AnswerStore } from './answers/store.ts';
 import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase, type Sql } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
@@ -12,6 +14,7 @@ import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
 import { Exchange } from './gateway/exchange.ts';
+import { KeptAnswers } from './gateway/kept_answers.ts';
 import { ModelBodies } from './gateway/models.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
@@ -38,6 +41,7 @@ const drainMs = 100;
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
 const drainPollMs = 20;
+const mostTouchMs = 10_000;
 const databasePatienceMs = 5000;
 
 /**
@@ -66,12 +70,20 @@ export async function startServer(
       sole: database.embedded,
       log: (message, error) => log('warn', message, error),
     });
-    const api = buildApi(config, database, lease, sandbox?.baseUrl ?? null);
+    const answers = new AnswerStore(lane(database, 'answers', 4), {
+      secret: await installationSecret(config),
+      instance: lease.instance,
+      answerBytes: config.keptAnswerBytes,
+      accountBytes: config.keptAccountBytes,
+      log: (message, error) => log('warn', message, error),
+    });
+    const api = buildApi(config, database, lease, answers, sandbox?.baseUrl ?? null);
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
-    await Promise.all([lease.start(), api.keys.start()]);
+    await Promise.all([lease.start(), api.keys.start(), answers.start()]);
     undo.unshift(() => lease.stop());
+    undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
     const origin = config.publicUrl || `http://localhost:${port}`;
     const pages = buildPages({
@@ -118,6 +130,7 @@ function buildApi(
   config: Config,
   database: Database,
   lease: Lease,
+  answers: AnswerStore,
   sandboxUrl: string | null,
 ): Api {
   const routes = new Routes(config, sandboxUrl);
@@ -139,7 +152,15 @@ function buildApi(
       maxEventBytes: config.maxAnswerBytes,
       stalledClientMs: config.idleTimeoutMs,
       drainMs,
+      keepAliveMs: config.keepAliveMs,
     },
+    kept: new KeptAnswers(answers, {
+      unattendedMs: config.unattendedMs,
+      answerBytes: config.keptAnswerBytes,
+      keepAliveMs: config.keepAliveMs,
+      stalledClientMs: config.idleTimeoutMs,
+      touchMs: Math.min(mostTouchMs, config.unattendedMs / 4),
+    }),
     maxBodyBytes: config.maxBodyBytes,
     trustedProxies: config.trustedProxies,
   };
@@ -225,7 +246,7 @@ function serve(
     server.close();
     server.closeIdleConnections();
     const deadline = performance.now() + drainTimeoutMs;
-    while (!isSecondCall && open > 0 && performance.now() < deadline) {
+    while (!isSecondCall && open + api.kept.running > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
       server.closeIdleConnections();
     }

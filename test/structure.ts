@@ -14,6 +14,7 @@ const layers: readonly string[][] = [
   ['commands', 'doctor', 'server', 'settings-page'],
   ['routes'],
   ['gateway', 'pages'],
+  ['answers'],
   ['accounts', 'sandbox'],
   ['wallet', 'dialects'],
   ['catalogue'],

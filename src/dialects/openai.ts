@@ -32,7 +32,12 @@ export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
   // What was meant for us.
   if (body.parsed.max_cost !== undefined) edits.max_cost = null;
   if (body.parsed.stream === true)
-    edits.stream_options = JSON.stringify({ ...options(body.parsed), include_usage: true });
+    edits.stream_options = JSON.stringify({
+      ...options(body.parsed),
+      include_usage: true,
+      // Ours, which no provider knows.
+      resumable: undefined,
+    });
   return editMembers(body.text, body.parsed, edits);
 }
 

@@ -3,8 +3,8 @@ import { errorMessage } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft } from './body.ts';
 import type { Target } from './choose.ts';
-import type { Exchange } from './exchange.ts';
 import type { OpenHold } from './open_hold.ts';
+import type { Outlet } from './outlet.ts';
 import { UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
 
 /** A failed try, as the receipt tells it. */
@@ -23,7 +23,7 @@ export interface Answered<T> {
 
 interface Tries {
   readonly gateway: { readonly upstreams: Upstreams };
-  readonly exchange: Exchange;
+  readonly exchange: Outlet;
   readonly hold: OpenHold;
   readonly route: { readonly targets: readonly Target[] };
 }

@@ -9,10 +9,11 @@ import type { Attempt } from './attempts.ts';
 import type { KeyDirectory } from './authenticate.ts';
 import type { ChatRequest } from './chat_request.ts';
 import type { Route, Routes, Target } from './choose.ts';
-import type { Exchange } from './exchange.ts';
 import { type Circumstances, explanation } from './explanation.ts';
+import type { KeptAnswers } from './kept_answers.ts';
 import { type Bound, estimateUsage, priceUsage } from './meter.ts';
 import type { Ending, OpenHold } from './open_hold.ts';
+import type { Outlet } from './outlet.ts';
 import type { RelaySettings } from './relay.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -23,6 +24,7 @@ export interface Gateway {
   readonly upstreams: Upstreams;
   readonly ledger: Ledger;
   readonly relay: RelaySettings;
+  readonly kept: KeptAnswers;
   readonly maxBodyBytes: number;
   readonly trustedProxies: number;
 }
@@ -30,7 +32,7 @@ export interface Gateway {
 /** Everything that one call needs on its way. */
 export interface Call {
   readonly gateway: Gateway;
-  readonly exchange: Exchange;
+  readonly exchange: Outlet;
   readonly request: ChatRequest;
   readonly route: Route;
   readonly plan: Plan;

@@ -5,14 +5,16 @@
  * provider's answer may be delivered, `settle` before the last byte of it, `release` where nothing is owed.
  */
 
+import type { KeyRecord } from '../accounts/keys.ts';
 import { ApiError } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
 import { authenticate } from './authenticate.ts';
 import { ClientLeft } from './body.ts';
 import { bookRefused, type Gateway } from './call.ts';
-import { readChatRequest } from './chat_request.ts';
+import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Exchange } from './exchange.ts';
 import { OpenHold } from './open_hold.ts';
+import type { Outlet } from './outlet.ts';
 import { planOf } from './plan.ts';
 import { streamAnswer } from './stream_answer.ts';
 import { wholeAnswer } from './whole_answer.ts';
@@ -25,29 +27,46 @@ export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> 
     exchange.addHeaders(headers),
   );
   try {
-    const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
-    const route = gateway.routes.choose(request.model);
-    const plan = planOf(request, route);
-    const hold = await OpenHold.take(gateway.ledger, {
-      id: exchange.id,
-      walletId: record.walletId,
-      keyId: record.id,
-      model: route.model.id,
-      wanted: plan.wanted,
-      least: plan.least,
-    });
-    const call = { gateway, exchange, request, route, plan, hold };
-    try {
-      if (request.stream) await streamAnswer(call);
-      else await wholeAnswer(call);
-    } catch (error) {
-      if (hold.refused) await bookRefused(call);
-      await releaseAfter(error, hold);
-      gateway.ledger.forget(exchange.id, !exchange.response.headersSent);
-      throw error;
-    }
+    const body = await exchange.body(gateway.maxBodyBytes);
+    const request = readChatRequest(body);
+    const key = exchange.request.headers['idempotency-key'];
+    if (key === undefined && !request.resumable)
+      await answerChat(gateway, record, request, exchange);
+    else
+      await gateway.kept.answer(exchange, { account: record.userId, key, body }, (outlet) =>
+        answerChat(gateway, record, request, outlet),
+      );
   } finally {
     leave();
+  }
+}
+
+/** @throws ApiError while nothing has been answered yet */
+async function answerChat(
+  gateway: Gateway,
+  record: KeyRecord,
+  request: ChatRequest,
+  exchange: Outlet,
+): Promise<void> {
+  const route = gateway.routes.choose(request.model);
+  const plan = planOf(request, route);
+  const hold = await OpenHold.take(gateway.ledger, {
+    id: exchange.id,
+    walletId: record.walletId,
+    keyId: record.id,
+    model: route.model.id,
+    wanted: plan.wanted,
+    least: plan.least,
+  });
+  const call = { gateway, exchange, request, route, plan, hold };
+  try {
+    if (request.stream) await streamAnswer(call);
+    else await wholeAnswer(call);
+  } catch (error) {
+    if (hold.refused) await bookRefused(call);
+    await releaseAfter(error, hold);
+    gateway.ledger.forget(exchange.id, !exchange.hasBegun);
+    throw error;
   }
 }
 

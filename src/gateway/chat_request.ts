@@ -7,6 +7,8 @@ export interface ChatRequest extends ChatBody {
   readonly stream: boolean;
   /** The client wants a last chunk with usage. */
   readonly includeUsage: boolean;
+  /** The stream may be resumed: it goes on although its client is gone. */
+  readonly resumable: boolean;
   /** The client's own limit of output tokens for one choice; null when it set none. */
   readonly maxTokens: number | null;
   readonly choices: number;
@@ -139,6 +141,7 @@ export function readChatRequest(body: Buffer): ChatRequest {
     model,
     stream: stream === true,
     includeUsage: isObject(stream_options) && stream_options.include_usage === true,
+    resumable: isObject(stream_options) && stream_options.resumable === true,
     maxTokens: clientLimit(parsed),
     choices: typeof n === 'number' ? n : 1,
     ...inputSize(messages, body.length),

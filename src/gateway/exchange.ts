@@ -3,26 +3,30 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
 import { readBody } from './body.ts';
+import type { Outlet } from './outlet.ts';
 
 /** How long a refused body is read on; ms. */
 const discardMs = 2000;
 
+/** A single newline: no client takes it for the end of an event. */
+const keepAliveComment = ': keep-alive\n';
+
 function ignore(): void {}
 
-export class Exchange {
+export class Exchange implements Outlet {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** UUID, version 7: also the id of the hold, the receipt and the transfer. */
   readonly id: string = timeOrderedId();
-  /** The id's 32 hexadecimal digits, as ids of answers and requests carry them. */
   readonly plainId: string = this.id.replaceAll('-', '');
   readonly startedAt: number = performance.now();
-  /** When a provider's answer was there to be passed on, as `startedAt`; 0 before. */
   answeredAt = 0;
   left = false;
+  /** Only what is kept can be cancelled but by leaving. */
+  readonly isCancelled = false;
   #errorFormat: ErrorFormat | null;
   #onLeave: (() => void) | null = null;
   #headers: readonly string[] = [];
+  #answerOf: string | null = null;
 
   /** @param over called once the connection has done with the answer, or is gone */
   constructor(request: IncomingMessage, response: ServerResponse, over: () => void = ignore) {
@@ -42,7 +46,20 @@ export class Exchange {
 
   /** What users see, quote to support, and find on receipts: `req_` and the id's 32 hexadecimal digits. */
   get requestId(): string {
-    return `req_${this.plainId}`;
+    return this.#answerOf ?? `req_${this.plainId}`;
+  }
+
+  /** From here on the answer is that of another request. @param requestId as users see it */
+  answerOf(requestId: string): void {
+    this.#answerOf = requestId;
+  }
+
+  get hasBegun(): boolean {
+    return this.response.headersSent;
+  }
+
+  get isFull(): boolean {
+    return this.response.writableNeedDrain;
   }
 
   /** The key's form of errors counts where the request asks for none. */
@@ -55,10 +72,13 @@ export class Exchange {
     this.#headers = headers;
   }
 
-  /** What to do when the client goes away. Replaces what was asked for before; happens at once when it has left already. */
   whenLeft(action: () => void): void {
     this.#onLeave = action;
     if (this.left) action();
+  }
+
+  whenDrained(action: () => void): void {
+    this.response.on('drain', action);
   }
 
   /**
@@ -69,17 +89,32 @@ export class Exchange {
     return readBody(this.request, limit);
   }
 
-  /** Begins a 200. @param headers name, value, name, value */
   head(headers: readonly string[]): void {
     this.response.writeHead(200, ['x-request-id', this.requestId, ...this.#headers, ...headers]);
   }
 
-  /** A whole JSON answer. */
   json(body: string | Buffer, headers: readonly string[] = []): void {
+    if (this.left) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     const length = String(bytes.length);
     this.head(['content-type', 'application/json', 'content-length', length, ...headers]);
     this.response.end(bytes);
+  }
+
+  write(text: string): boolean {
+    return this.response.write(text, 'latin1');
+  }
+
+  end(text: string): void {
+    if (!this.left) this.response.end(text, 'latin1');
+  }
+
+  keepAlive(): void {
+    this.response.write(keepAliveComment, 'latin1');
+  }
+
+  cut(): void {
+    this.response.destroy();
   }
 
   /** Answers with an error, where an answer has not begun yet; else the connection ends, which no client takes for success. */

@@ -3,9 +3,9 @@ import type { PriceLevel } from '../catalogue/prices.ts';
 import type { Usage } from '../dialects/usage.ts';
 import type { Attempt } from './attempts.ts';
 import type { Target } from './choose.ts';
-import type { Exchange } from './exchange.ts';
 import { receiptLines, unpricedClasses } from './meter.ts';
 import { readableJson } from './open_hold.ts';
+import type { Outlet } from './outlet.ts';
 
 export interface Circumstances {
   readonly finishReason: string | null;
@@ -17,7 +17,7 @@ export interface Circumstances {
 const mostReasonLength = 64;
 
 export function explanation(
-  exchange: Exchange,
+  exchange: Outlet,
   { offer }: Target,
   attempts: readonly Attempt[],
   usage: Usage,

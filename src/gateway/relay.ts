@@ -1,6 +1,6 @@
 /** Passes a chat stream on: as it comes, as far as it is covered, as fast as the client reads. */
 import type { Coverage } from './coverage.ts';
-import type { Exchange } from './exchange.ts';
+import type { Outlet } from './outlet.ts';
 import { type ChatEvent, ChatEvents, EventSplitter, StreamError } from './sse.ts';
 import { type Sink, UpstreamBroken, type UpstreamCall } from './upstream.ts';
 
@@ -16,11 +16,27 @@ export interface RelaySettings {
   readonly stalledClientMs: number;
   /** How long a finished answer whose client has left is read on for its usage; ms. */
   readonly drainMs: number;
+  /** A stream that has been silent for so long gets a comment, or after twice as long; ms. */
+  readonly keepAliveMs: number;
 }
 
 /** No token is longer than this on average; a provider that sends more text than its cap allows is not stopping. */
 const longestTokenBytes = 32;
 const mostWithheldBytes = 1_000_000;
+
+/** Streams under way. One timer for all: a chunk costs each of them one assignment. */
+const streaming = new Set<ChatRelay>();
+let silenceTimer: NodeJS.Timeout | null = null;
+
+function listenForSilence(relay: ChatRelay, everyMs: number): void {
+  streaming.add(relay);
+  silenceTimer ??= setInterval(() => {
+    for (const each of streaming) each.keepAlive();
+    if (streaming.size > 0 || !silenceTimer) return;
+    clearInterval(silenceTimer);
+    silenceTimer = null;
+  }, everyMs).unref();
+}
 
 export class ChatRelay implements Sink {
   /** Resolves with the first event worth a 200. Rejects with UpstreamBroken: another offer may be tried. */
@@ -47,11 +63,12 @@ export class ChatRelay implements Sink {
   #finished = 0;
   #pending = '';
   #pendingBytes = 0;
-  #exchange: Exchange | null = null;
+  #exchange: Outlet | null = null;
   #coverage: Coverage | null = null;
   #mostBytes = Number.POSITIVE_INFINITY;
   #isAlive: () => boolean = () => true;
   #stalled: NodeJS.Timeout | null = null;
+  #isSilent = false;
 
   /** @param choices how many must finish before the answer has, @param id and @param model JSON texts */
   constructor(
@@ -83,7 +100,7 @@ export class ChatRelay implements Sink {
    * @param isAlive whether this process may still deliver
    */
   start(
-    exchange: Exchange,
+    exchange: Outlet,
     coverage: Coverage,
     maxOutputTokens: number,
     isAlive: () => boolean,
@@ -92,13 +109,20 @@ export class ChatRelay implements Sink {
     this.#coverage = coverage;
     this.#mostBytes = maxOutputTokens * longestTokenBytes;
     this.#isAlive = isAlive;
-    exchange.response.on('drain', () => {
+    exchange.whenDrained(() => {
       this.#clearStall();
       this.#call.resume();
     });
     exchange.whenLeft(() => this.#clientLeft());
+    if (!this.#isEnded) listenForSilence(this, this.#settings.keepAliveMs);
     this.#call.resume();
     this.#flush();
+  }
+
+  /** Called from time to time: says that the stream lives, where nothing else did since. */
+  keepAlive(): void {
+    if (this.#isSilent && !this.#exchange?.isFull) this.#exchange?.keepAlive();
+    this.#isSilent = true;
   }
 
   /** Ends the call before delivery began. */
@@ -194,20 +218,21 @@ export class ChatRelay implements Sink {
     else if (this.deliveredBytes > this.#mostBytes) this.#finish('overrun');
   }
 
-  #write(exchange: Exchange): void {
+  #write(exchange: Outlet): void {
     const text = this.#pending;
     this.#pending = '';
     this.deliveredBytes += this.#pendingBytes;
     this.#pendingBytes = 0;
-    if (exchange.response.write(text, 'latin1')) return;
+    this.#isSilent = false;
+    if (exchange.write(text)) return;
     this.#call.pause();
-    this.#stalled ??= setTimeout(() => exchange.response.destroy(), this.#settings.stalledClientMs);
+    this.#stalled ??= setTimeout(() => exchange.cut(), this.#settings.stalledClientMs);
   }
 
   #raise(total: number): void {
     this.#coverage?.raise(total).then(
       () => {
-        if (!this.#exchange?.response.writableNeedDrain) this.#call.resume();
+        if (!this.#exchange?.isFull) this.#call.resume();
         this.#flush();
       },
       (error: unknown) => {
@@ -235,6 +260,7 @@ export class ChatRelay implements Sink {
   #finish(ending: RelayEnding): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    streaming.delete(this);
     this.#clearStall();
     // A complete answer is read to its end by the pool, which then keeps the connection.
     if (this.#upstreamOver !== 'complete') this.#call.abort();

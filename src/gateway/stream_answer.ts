@@ -58,7 +58,6 @@ async function settleStream(
 ): Promise<void> {
   const { exchange, request, hold } = call;
   const relay = answered.answer;
-  const { response } = exchange;
   const estimate = estimateUsage(request.inputEstimate, relay.deliveredBytes);
   const claimed = credible(readUsage(relay.usage, answered.target), relay.deliveredBytes);
   // Usage from before the end of a stream that broke off or was left may be older than what was delivered.
@@ -69,31 +68,44 @@ async function settleStream(
   const errorChunk = (usage: string): string =>
     relay.events.endChunk('error', `${brokenStream},"usage":${usage}`);
   if (ended !== 'complete' && nothingOwed) {
-    await hold.release({ reason: reasons[ended] ?? ended });
-    if (!exchange.left) response.end(errorChunk('{"cost":0}'), 'latin1');
+    await hold.release({ reason: reasonOf(call, ended) ?? ended });
+    exchange.end(ended === 'left' ? leftEnd(call, relay) : errorChunk('{"cost":0}'), true);
     return;
   }
   const usage = reported ?? estimate;
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: ended === 'exhausted' ? 'length' : relay.finishReason,
-    reason: reasons[ended] ?? (reported ? null : 'the provider reported no usage'),
+    reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
   });
   const charged = await hold.settle(ending);
-  if (exchange.left) return;
   const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged));
   if (ended === 'broken') {
-    response.end(errorChunk(text), 'latin1');
+    exchange.end(errorChunk(text));
     return;
   }
   const finish =
-    ended === 'complete'
+    ended === 'complete' || (ended === 'left' && relay.withheld !== '')
       ? relay.withheld
-      : relay.events.endChunk(
-          'length',
-          `,"ended_by":"${ended === 'exhausted' ? 'insufficient_credits' : 'output_limit'}"`,
-        );
+      : relay.events.endChunk('length', `,"ended_by":"${endedBy(call, ended)}"`);
   const last = request.includeUsage ? relay.events.usageChunk(text) : '';
-  response.end(`${finish}${last}data: [DONE]\n\n`, 'latin1');
+  exchange.end(`${finish}${last}data: [DONE]\n\n`);
+}
+
+/** Why we ended a stream, for the client: one that left may read it later, where the stream is kept. */
+function endedBy({ exchange }: Call, ended: RelayEnding): string {
+  if (ended === 'left') return exchange.isCancelled ? 'cancelled' : 'client_left';
+  return ended === 'exhausted' ? 'insufficient_credits' : 'output_limit';
+}
+
+/** The end of a stream that was left before anything of it was delivered. */
+function leftEnd(call: Call, relay: ChatRelay): string {
+  const finish = relay.events.endChunk('length', `,"ended_by":"${endedBy(call, 'left')}"`);
+  return `${finish}data: [DONE]\n\n`;
+}
+
+/** Why a stream did not come to its end, for the receipt. */
+function reasonOf({ exchange }: Call, ended: RelayEnding): string | undefined {
+  return exchange.isCancelled && ended === 'left' ? 'the client cancelled it' : reasons[ended];
 }
 
 const reasons: Readonly<Partial<Record<RelayEnding, string>>> = {

@@ -33,7 +33,6 @@ export async function wholeAnswer(call: Call): Promise<void> {
     reason: reported ? null : 'the provider reported no usage',
   });
   const charged = await hold.settle(ending);
-  if (exchange.left) return;
   const cost = formatUsd(charged);
   // A provider may report a cost of its own, which is not what the client pays.
   const withCost = (old: string): string => editMembers(old, fields(parsed.usage), { cost });

@@ -1,0 +1,142 @@
+/**
+ * Requests whose answers are kept: with an Idempotency-Key, the same key and body get the same answer for one charge; a
+ * stream that may be resumed is written to its end although its client is gone.
+ */
+import type { AnswerStore } from '../answers/store.ts';
+import { ApiError } from '../errors.ts';
+import { isPassing } from '../wallet/failure.ts';
+import { ClientLeft } from './body.ts';
+import type { Exchange } from './exchange.ts';
+import { type FollowSettings, follow } from './follow.ts';
+import type { Outlet } from './outlet.ts';
+import { Recording, type RecordingSettings } from './recording.ts';
+
+export interface KeptSettings extends FollowSettings, RecordingSettings {}
+
+/** Whose answer, under which key, to which bytes. */
+export interface KeptRequest {
+  readonly account: string;
+  /** Idempotency-Key as it was sent; undefined for a stream that may be resumed. */
+  readonly key: string | readonly string[] | undefined;
+  readonly body: Buffer;
+}
+
+const printable = /^[\x20-\x7e]{1,255}$/;
+const replayed = ['idempotency-replayed', 'true'] as const;
+const stopPatienceMs = 5000;
+
+export class KeptAnswers {
+  readonly #store: AnswerStore;
+  readonly #settings: KeptSettings;
+  readonly #open = new Map<Recording, Promise<void>>();
+
+  constructor(store: AnswerStore, settings: KeptSettings) {
+    this.#store = store;
+    this.#settings = settings;
+  }
+
+  /** Answers that are being written. */
+  get running(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Answers by running the request, or with what an earlier one with its key was, or is being, answered.
+   * @param run writes the answer into the outlet
+   * @throws ApiError idempotency_key_reused, answer_too_large, and what `run` throws, while nothing has been answered
+   */
+  async answer(
+    client: Exchange,
+    { account, key, body }: KeptRequest,
+    run: (outlet: Outlet) => Promise<void>,
+  ): Promise<void> {
+    const checked = key === undefined ? null : keyOf(key);
+    while (!client.left) {
+      const claim = await this.#store.claim(client.id, account, checked, body).catch(unavailable);
+      if (claim.own) {
+        await this.#record(client, run);
+        return;
+      }
+      if (!claim.same_body) throw new ApiError('idempotency_key_reused');
+      if (!claim.is_kept) throw new ApiError('answer_too_large');
+      const headers = [...replayed, ...addressOf(claim.answer)];
+      const wanted = { id: claim.answer, account, after: 0, headers };
+      const ending = await follow(this.#store, client, wanted, this.#settings);
+      if (ending === 'ended') return;
+      // Whoever wrote it died. What was sent of it cannot be taken back, so that only a new try can have it whole.
+      if (client.hasBegun) client.cut();
+    }
+  }
+
+  /** Gives a client what it has not had of an answer. @throws ApiError not_found, answer_too_large, stream_interrupted */
+  async resume(client: Exchange, id: string, account: string, after: number): Promise<void> {
+    if (!(await this.#store.read(id, account, 0).catch(unavailable))) throw notFound();
+    const wanted = { id, account, after, headers: addressOf(id) };
+    const ending = await follow(this.#store, client, wanted, this.#settings);
+    if (ending === 'ended') return;
+    if (client.hasBegun) client.cut();
+    else throw new ApiError('stream_interrupted');
+  }
+
+  /** Ends an answer for good, wherever it is written. @throws ApiError not_found */
+  async cancel(id: string, account: string): Promise<void> {
+    if (!(await this.#store.cancel(id, account).catch(unavailable))) throw notFound();
+  }
+
+  /** Ends what is still being written; resolves when it is settled, or after a while. */
+  async stop(): Promise<void> {
+    for (const recording of this.#open.keys()) recording.stop();
+    const patience = new Promise((resolve) => setTimeout(resolve, stopPatienceMs).unref());
+    await Promise.race([Promise.allSettled(this.#open.values()), patience]);
+    this.#store.stop();
+  }
+
+  async #record(client: Exchange, run: (outlet: Outlet) => Promise<void>): Promise<void> {
+    const recording = new Recording(this.#store, client, this.#settings);
+    const running = write(recording, run);
+    this.#open.set(recording, running);
+    try {
+      await running;
+    } finally {
+      this.#open.delete(recording);
+    }
+  }
+}
+
+/** @throws what `run` throws, once it is known to everybody who waits for the answer */
+async function write(recording: Recording, run: (outlet: Outlet) => Promise<void>): Promise<void> {
+  try {
+    await run(recording);
+  } catch (error) {
+    const told =
+      error instanceof ClientLeft ? new ApiError('stream_cancelled', { cause: error }) : error;
+    // Of anything else it is not known what was charged: that is given back when the request comes again.
+    if (told instanceof ApiError && !recording.hasBegun) recording.fail(told);
+    else recording.abandon();
+    throw told;
+  } finally {
+    await recording.closed;
+  }
+}
+
+/** @throws ApiError invalid_request */
+function keyOf(key: string | readonly string[]): string {
+  if (typeof key === 'string' && printable.test(key)) return key;
+  throw new ApiError('invalid_request', {
+    param: 'Idempotency-Key',
+    message: 'The header Idempotency-Key must have 1 to 255 printable ASCII characters.',
+  });
+}
+
+function addressOf(id: string): readonly string[] {
+  return ['x-stream-url', `/v1/streams/req_${id.replaceAll('-', '')}`];
+}
+
+function notFound(): ApiError {
+  return new ApiError('not_found', { message: 'Stream not found: streams are kept for a day.' });
+}
+
+function unavailable(cause: unknown): never {
+  if (isPassing(cause)) throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+  throw cause;
+}
