@@ -37,9 +37,14 @@ interface ErrorOptions {
   readonly param?: string;
   /** When a retry may succeed, in ms from now. */
   readonly retryAfterMs?: number;
+  /** Members that programs may read, shown beside `code`. */
+  readonly details?: Readonly<Record<string, unknown>>;
   /** For the log only; never leaves. */
   readonly cause?: unknown;
 }
+
+/** Every 402 says whose limit it was. */
+const ofWallet = { limit_source: 'wallet' } as const;
 
 /** Thrown anywhere, rendered once. `message` is public. */
 export class ApiError extends Error {
@@ -47,6 +52,7 @@ export class ApiError extends Error {
   readonly status: number;
   readonly param: string | null;
   readonly retryAfterMs: number | null;
+  readonly details: Readonly<Record<string, unknown>> | null;
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     super(options.message ?? errors[code][1], { cause: options.cause });
@@ -55,6 +61,7 @@ export class ApiError extends Error {
     this.status = errors[code][0];
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.details = options.details ?? (code === 'insufficient_credits' ? ofWallet : null);
   }
 }
 
@@ -73,7 +80,7 @@ const types: Readonly<Record<number, string>> = {
 /** OpenAI's error object; also what a broken stream carries in either format, because no SDK can read a string there. */
 export function errorObject(error: ApiError): Record<string, unknown> {
   const type = types[error.status] ?? 'invalid_request_error';
-  return { message: error.message, type, param: error.param, code: error.code };
+  return { message: error.message, type, param: error.param, code: error.code, ...error.details };
 }
 
 /** The JSON body of an error answer. */
@@ -85,6 +92,7 @@ export function errorBody(error: ApiError, requestId: string, format: ErrorForma
     error: message,
     code,
     ...(param === null ? {} : { param }),
+    ...error.details,
     request_id: requestId,
   });
 }

@@ -15,6 +15,7 @@ import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
 import { Exchange } from './gateway/exchange.ts';
 import { KeptAnswers } from './gateway/kept_answers.ts';
+import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
@@ -148,6 +149,7 @@ function buildApi(
       floor: parseUsd(config.minimumBalance),
       holdWaitMs: config.holdWaitMs,
     }),
+    lengths: new Lengths(),
     relay: {
       maxEventBytes: config.maxAnswerBytes,
       stalledClientMs: config.idleTimeoutMs,

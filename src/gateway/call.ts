@@ -1,9 +1,10 @@
 /** What one chat call carries on its way from the hold to the settlement, and how its settlement is written. */
+import type { Edits } from '../dialects/members.ts';
 import { type ChatTarget, writeChatRequest } from '../dialects/openai.ts';
 import { promptTokens, type Usage } from '../dialects/usage.ts';
 import { ApiError } from '../errors.ts';
 import type { Ledger } from '../wallet/ledger.ts';
-import { costOf, type Nano, nano } from '../wallet/money.ts';
+import { type Nano, nano } from '../wallet/money.ts';
 import type { Limits } from './admit.ts';
 import type { Attempt } from './attempts.ts';
 import type { KeyDirectory } from './authenticate.ts';
@@ -11,9 +12,11 @@ import type { ChatRequest } from './chat_request.ts';
 import type { Route, Routes, Target } from './choose.ts';
 import { type Circumstances, explanation } from './explanation.ts';
 import type { KeptAnswers } from './kept_answers.ts';
-import { type Bound, estimateUsage, priceUsage } from './meter.ts';
+import type { Lengths } from './lengths.ts';
+import { estimateUsage, priceUsage } from './meter.ts';
 import type { Ending, OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
+import { affordable, costWith, type Plan } from './plan.ts';
 import type { RelaySettings } from './relay.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -23,6 +26,7 @@ export interface Gateway {
   readonly routes: Routes;
   readonly upstreams: Upstreams;
   readonly ledger: Ledger;
+  readonly lengths: Lengths;
   readonly relay: RelaySettings;
   readonly kept: KeptAnswers;
   readonly maxBodyBytes: number;
@@ -39,17 +43,6 @@ export interface Call {
   readonly hold: OpenHold;
 }
 
-/** What a call may use, and what is held for it. */
-export interface Plan {
-  readonly bound: Bound;
-  /** Tokens of output that the client's limit, or else the model's, allows; over all choices. */
-  readonly allowedTokens: number;
-  /** The hold pays for the whole answer, and the provider gets no higher cap than that. */
-  readonly isCapped: boolean;
-  readonly wanted: Nano;
-  readonly least: Nano;
-}
-
 /** Writes the request for whichever offer is tried. @param cap tokens of output for one choice that the hold pays for; null for the client's own limit */
 export function requestWriter(
   request: ChatRequest,
@@ -63,24 +56,44 @@ export function requestWriter(
 
 /**
  * Tokens of output for one choice that the hold pays for; null where it pays for all that the client's own limit, or the
- * model's, allows, or grows with the answer.
+ * model's, allows. A hold that grows with the answer may grow as far as the wallet goes, whatever others hold now.
  */
-export function capOf({ request, plan, hold }: Call): number | null {
-  if (!plan.isCapped || hold.granted >= plan.wanted || plan.bound.outputPrice === 0) return null;
-  const tokens = Math.floor(((hold.granted - plan.bound.input) * 1000) / plan.bound.outputPrice);
-  return Math.max(1, Math.floor(tokens / request.choices));
+export function capOf({ gateway, plan, hold }: Call): number | null {
+  const { isCapped, most, bound, choices } = plan;
+  const payable = isCapped
+    ? hold.granted
+    : (gateway.ledger.walletOf(hold.walletId)?.balance ?? most);
+  if (payable >= most || bound.outputPrice === 0) return plan.ceiling;
+  return Math.max(1, affordable(bound, payable, choices));
 }
 
-/** Tells the client that its answer was limited to what the wallet can pay. */
+/** What all costs that a cap lets through. */
+export function mostWithCap({ bound, choices, most }: Plan, cap: number | null): Nano {
+  return cap === null ? most : costWith(bound, cap * choices);
+}
+
+/** Whose limit ended an answer that is as long as its cap: what the last chunk says. Null where that was the client's, or none. */
+export function endedBy({ plan }: Call, cap: number | null, finish: string | null): string | null {
+  if (cap === null || finish !== 'length') return null;
+  return cap === plan.ceiling ? 'max_cost' : 'insufficient_credits';
+}
+
+/** Tells the client that its answer was limited to what the wallet, or its `max_cost`, can pay. */
 export function clampedHeader(cap: number | null): readonly string[] {
   return cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
 }
 
+/** What is put into the usage of a provider, as JSON texts by member: a provider may report a cost of its own, which is not what the client pays. */
+export function usageEdits(cost: string, cap: number | null): Edits {
+  return cap === null ? { cost } : { cost, max_tokens_clamped: String(cap) };
+}
+
 /** Usage of our own counting. */
-export function usageText(usage: Usage, cost: string): string {
+export function usageText(usage: Usage, cost: string, cap: number | null): string {
   const prompt = promptTokens(usage);
   const total = prompt + usage.output;
-  return `{"cost":${cost},"prompt_tokens":${prompt},"completion_tokens":${usage.output},"total_tokens":${total},"estimated":true}`;
+  const clamped = cap === null ? '' : `"max_tokens_clamped":${cap},`;
+  return `{"cost":${cost},${clamped}"prompt_tokens":${prompt},"completion_tokens":${usage.output},"total_tokens":${total},"estimated":true}`;
 }
 
 /** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
@@ -92,8 +105,7 @@ export function endingOf(
   circumstances: Omit<Circumstances, 'reportedBy'>,
 ): Ending {
   const { cost, level } = priceUsage(usage, target.offer);
-  const limit = plan.bound.input + costOf([[plan.allowedTokens, plan.bound.outputPrice]]);
-  const mostCharged = plan.isCapped ? hold.granted : limit;
+  const mostCharged = plan.isCapped ? hold.granted : plan.most;
   return {
     outcome: isReported ? 'settled' : 'estimated',
     cost,

@@ -49,14 +49,14 @@ async function answerChat(
   exchange: Outlet,
 ): Promise<void> {
   const route = gateway.routes.choose(request.model);
-  const plan = planOf(request, route);
+  const plan = planOf(request, route, gateway.lengths);
   const hold = await OpenHold.take(gateway.ledger, {
     id: exchange.id,
     walletId: record.walletId,
     keyId: record.id,
     model: route.model.id,
-    wanted: plan.wanted,
-    least: plan.least,
+    plan,
+    lengths: gateway.lengths,
   });
   const call = { gateway, exchange, request, route, plan, hold };
   try {

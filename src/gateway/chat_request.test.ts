@@ -88,33 +88,36 @@ test('the lower of two limits counts', () => {
   assert.equal(read({ ...good, max_completion_tokens: 9 }).maxTokens, 9);
 });
 
-test('the bound of the prompt covers its bytes and its images, the estimate stays below it', () => {
-  const text = read({ ...good, messages: [{ role: 'user', content: 'ঢাকা'.repeat(1000) }] });
-  assert.ok(text.inputBound > 12_000 && text.inputEstimate < text.inputBound);
-  const url = `data:image/png;base64,${'A'.repeat(400_000)}`;
-  const part = { type: 'image_url', image_url: { url } };
-  const image = read({ ...good, messages: [{ role: 'user', content: [part, part] }] });
-  assert.ok(image.inputBound > 2 * 48_000 && image.inputBound < 100_000, String(image.inputBound));
-  assert.ok(image.inputEstimate < 3000);
-});
-
-test('what is attached counts, however it is written', () => {
-  const plain = JSON.stringify({
-    ...good,
-    messages: [
-      { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x/y' } }] },
-    ],
-  });
-  const escaped = plain.replaceAll('image_url', 'image\\u005furl');
-  assert.notEqual(plain, escaped);
-  assert.ok(read(plain).inputBound > 48_000);
-  assert.ok(read(escaped).inputBound > 48_000);
-  for (const type of ['file', 'video_url', 'something_new', undefined]) {
-    const messages = [{ role: 'user', content: [{ type }] }];
-    assert.equal(read({ ...good, messages }).inputBound, Number.MAX_SAFE_INTEGER);
+test('max_cost is an amount above zero, as a number or a decimal string, and never rounded up', () => {
+  for (const [given, amount] of [
+    [0.01, 10_000_000],
+    ['0.01', 10_000_000],
+    [0.29, 290_000_000],
+    [1e-7, 100],
+    ['0.0000000019', 1],
+    [1.5e-9, 1],
+    [3, 3_000_000_000],
+    [null, null],
+  ])
+    assert.equal(read({ ...good, max_cost: given }).maxCost, amount, String(given));
+  assert.equal(read(good).maxCost, null);
+  for (const nonsense of [
+    0,
+    -1,
+    '0',
+    '-0.5',
+    '',
+    'much',
+    '1e3',
+    1e21,
+    '0.0000000001',
+    true,
+    [],
+    {},
+  ]) {
+    const { status, param } = refusal({ ...good, max_cost: nonsense });
+    assert.deepEqual([status, param], [400, 'max_cost'], String(nonsense));
   }
-  const text = { type: 'text', text: 'Hi' };
-  assert.ok(read({ ...good, messages: [{ role: 'user', content: [text] }] }).inputBound < 2000);
 });
 
 test('what has no price is not sold: sound, other tiers of service', () => {

@@ -1,8 +1,10 @@
 /** What the gateway needs to know of a chat request. Named parameters are checked by type and range; everything unknown goes through. */
 import { type ChatBody, clientLimit } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
+import { MoneyError, type Nano, usdAtMost } from '../wallet/money.ts';
+import { isObject, type PromptSize, promptSize } from './prompt_size.ts';
 
-export interface ChatRequest extends ChatBody {
+export interface ChatRequest extends ChatBody, PromptSize {
   readonly model: string;
   readonly stream: boolean;
   /** The client wants a last chunk with usage. */
@@ -12,10 +14,8 @@ export interface ChatRequest extends ChatBody {
   /** The client's own limit of output tokens for one choice; null when it set none. */
   readonly maxTokens: number | null;
   readonly choices: number;
-  /** Upper bound of the tokens of the prompt: no tokenizer makes more than one token of a byte. */
-  readonly inputBound: number;
-  /** What the prompt probably is, and what is charged for it when the provider reports nothing; never above the bound. */
-  readonly inputEstimate: number;
+  /** The most that the client wants to pay for this request; null when it did not say. */
+  readonly maxCost: Nano | null;
 }
 
 type Check = readonly [accepts: (value: unknown) => boolean, rule: string];
@@ -53,10 +53,6 @@ function either(...checks: readonly Check[]): Check {
     (value) => checks.some(([accepts]) => accepts(value)),
     checks.map(([, rule]) => rule).join(' or '),
   ];
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** OpenAI's parameters and ranges; `null` means "not set" for each of them, as OpenAI has it. */
@@ -101,6 +97,7 @@ const parameters: Readonly<Record<string, Check>> = {
   prompt_cache_key: string,
   functions: array,
   function_call: either(string, object),
+  max_cost: either([(value) => typeof value === 'number', 'a number'], string),
 };
 
 function invalid(param: string, message: string): ApiError {
@@ -144,8 +141,27 @@ export function readChatRequest(body: Buffer): ChatRequest {
     resumable: isObject(stream_options) && stream_options.resumable === true,
     maxTokens: clientLimit(parsed),
     choices: typeof n === 'number' ? n : 1,
-    ...inputSize(messages, body.length),
+    maxCost: maxCostOf(parsed.max_cost),
+    ...promptSize(parsed, messages, text),
   };
+}
+
+/**
+ * USD as a number or, exact without doubt, as a decimal string; beyond nine decimals it is rounded down.
+ * @throws ApiError invalid_request for what is no amount above zero
+ */
+function maxCostOf(value: unknown): Nano | null {
+  if (value === undefined || value === null) return null;
+  try {
+    const amount = usdAtMost(typeof value === 'string' ? value : Number(value));
+    if (amount > 0) return amount;
+  } catch (error) {
+    if (!(error instanceof MoneyError)) throw error;
+  }
+  throw invalid(
+    'max_cost',
+    '"max_cost" must be an amount of US dollars above 0, such as 0.01 or "0.01".',
+  );
 }
 
 /** What providers charge apart for, under their names for it, and what has no price here. */
@@ -163,64 +179,4 @@ function refuseUnpriced(parsed: Readonly<Record<string, unknown>>): void {
         'tools',
         'Each of "tools" must be of type function or custom: no other has a price here.',
       );
-}
-
-/** Tokens that a provider may add by itself: chat template, instructions for tools. */
-const overheadTokens = 1000;
-/** The most that one image costs at any provider of the catalogue (GPT-4o mini: 2,833 and 5,667 for each of 8 tiles). */
-const imageTokensBound = 48_169;
-const imageTokensEstimate = 765;
-const bytesPerToken = 4;
-
-/** What stands in a prompt besides text. */
-interface Attachments {
-  images: number;
-  /** Bytes of the request that are images, and no text. */
-  imageBytes: number;
-  /** Files, video and whatever else has no known size in tokens. */
-  unbounded: boolean;
-}
-
-/**
- * Size of the prompt in tokens: text by its bytes, images by what images cost. What else may be attached has no bound but
- * the model's context.
- * @throws ApiError invalid_request for sound, which has no price
- */
-function inputSize(
-  messages: readonly unknown[],
-  bytes: number,
-): { inputBound: number; inputEstimate: number } {
-  const attached: Attachments = { images: 0, imageBytes: 0, unbounded: false };
-  for (const message of messages) {
-    const content = isObject(message) ? message.content : null;
-    if (Array.isArray(content)) for (const part of content) attach(attached, part);
-    else if (isObject(content)) attached.unbounded = true;
-  }
-  const { images, imageBytes, unbounded } = attached;
-  const textBytes = bytes - imageBytes;
-  return {
-    inputBound: unbounded
-      ? Number.MAX_SAFE_INTEGER
-      : textBytes + overheadTokens + 10 * messages.length + images * imageTokensBound,
-    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images * imageTokensEstimate,
-  };
-}
-
-function attach(attached: Attachments, part: unknown): void {
-  const type = isObject(part) ? part.type : null;
-  if (type === 'text' || type === 'refusal') return;
-  if (type === 'input_audio')
-    throw invalid('messages', 'Audio input is not available: audio tokens have no price here.');
-  if (type !== 'image_url' || !isObject(part)) {
-    attached.unbounded = true;
-    return;
-  }
-  const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
-  if (typeof url !== 'string' || !/^(?:https?:|data:image\/)/i.test(url)) {
-    attached.unbounded = true;
-    return;
-  }
-  attached.images += 1;
-  // Base64 is ASCII: its length in characters is its length in bytes, unless it is escaped, which only raises the bound.
-  if (url.startsWith('data:')) attached.imageBytes += url.length;
 }

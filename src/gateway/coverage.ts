@@ -21,6 +21,8 @@ export interface CoveragePlan {
   readonly inputCost: Nano;
   /** Pico-USD a token. */
   readonly outputPrice: number;
+  /** What all that is allowed costs: a hold of it pays for whatever may come. */
+  readonly most: Nano;
 }
 
 export class Coverage {
@@ -85,13 +87,15 @@ export class Coverage {
   }
 
   #costOf(tokens: number): Nano {
-    return nano(this.#plan.inputCost + costOf([[tokens, this.#plan.outputPrice]]));
+    const cost = this.#plan.inputCost + costOf([[tokens, this.#plan.outputPrice]]);
+    return nano(Math.min(cost, this.#plan.most));
   }
 
   /** Tokens that the hold pays for. */
   #payable(): number {
-    const { outputPrice, inputCost } = this.#plan;
-    if (outputPrice === 0) return Number.MAX_SAFE_INTEGER / bytesPerToken;
+    const { outputPrice, inputCost, most } = this.#plan;
+    if (outputPrice === 0 || this.#hold.granted >= most)
+      return Number.MAX_SAFE_INTEGER / bytesPerToken;
     const left = Math.max(0, this.#hold.granted - inputCost);
     return Math.floor((left * 1000) / outputPrice);
   }

@@ -156,7 +156,8 @@ export class OpenHold implements HoldTaker {
     const { id, walletId } = this.#plan;
     const short = ending.chargeable - this.granted;
     if (short > 0) await this.grow(nano(short), nano(0)).catch(() => {});
-    if (ending.outcome === 'settled') this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
+    if (ending.outcome === 'settled')
+      this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
     return this.#ledger.settle({
       id,
       walletId,

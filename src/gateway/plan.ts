@@ -1,27 +1,123 @@
 /** What a request may use, and what is held for it before it is sent. */
-import { costOf, type Nano, nano } from '../wallet/money.ts';
-import type { Plan } from './call.ts';
+import { ApiError } from '../errors.ts';
+import { costOf, formatUsd, type Nano, nano } from '../wallet/money.ts';
 import type { ChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
-import { boundOf } from './meter.ts';
+import type { Lengths } from './lengths.ts';
+import { type Bound, boundOf } from './meter.ts';
+import { inputBound } from './prompt_size.ts';
 
-/** Tokens that a stream holds money for at first; more is taken as it grows. */
-const firstStreamTokens = 1024;
+/** What a call may use, and what is held for it. */
+export interface Plan {
+  readonly bound: Bound;
+  /** Tokens of output that the client's limits, or else the model's, allow; over all choices. */
+  readonly allowedTokens: number;
+  readonly choices: number;
+  /** The hold pays for the whole answer, and the provider gets no higher cap than that. */
+  readonly isCapped: boolean;
+  /** The client set the limit itself: it is kept, or refused. */
+  readonly isExplicit: boolean;
+  /** What `max_cost` leaves of the limit, for one choice; null where it leaves it as it is. */
+  readonly ceiling: number | null;
+  readonly wanted: Nano;
+  /** A hold of less would not pay for an answer as long as they mostly are; it is waited for, then less is taken. */
+  readonly likely: Nano;
+  readonly least: Nano;
+  /** What all that is allowed costs: neither the hold nor the charge exceeds it. */
+  readonly most: Nano;
+}
+
 /** An answer of fewer tokens is not worth beginning, unless the client wants it that short. */
 const shortestAnswerTokens = 16;
 
-export function planOf(request: ChatRequest, { model, targets }: Route): Plan {
+/**
+ * @param lengths what streams hold money for at first; more is taken as they grow
+ * @throws ApiError insufficient_credits where `max_cost` does not pay for the prompt and one token
+ */
+export function planOf(request: ChatRequest, { model, targets }: Route, lengths: Lengths): Plan {
   const offers = targets.map(({ offer }) => offer);
-  const bound = boundOf(offers, Math.min(request.inputBound, model.contextLength));
-  const perChoice = Math.min(request.maxTokens ?? model.maxOutputTokens, model.contextLength);
-  const allowedTokens = perChoice * request.choices;
-  const costWith = (tokens: number): Nano =>
-    nano(bound.input + costOf([[tokens, bound.outputPrice]]));
+  const input = inputBound(request, model.author);
+  const bound = boundOf(offers, Math.min(input, model.contextLength));
+  const { choices, maxCost } = request;
+  const limit = Math.min(request.maxTokens ?? model.maxOutputTokens, model.contextLength);
+  const perChoice = maxCost === null ? limit : Math.min(limit, affordable(bound, maxCost, choices));
+  if (maxCost !== null && (perChoice < 1 || bound.input > maxCost)) throw tooLow(bound, choices);
+  const allowedTokens = perChoice * choices;
   // Reasoning is paid for and not seen, so that a hold could not grow with it: like an answer in one piece, it is capped.
   const isCapped = !request.stream || model.reasoning;
-  const first = isCapped ? allowedTokens : Math.min(allowedTokens, firstStreamTokens);
+  const usual = Math.min(allowedTokens, lengths.long(model.id));
   const isExplicit = request.maxTokens !== null;
+  const most = costWith(bound, allowedTokens);
+  const wanted = isCapped ? most : costWith(bound, usual);
+  const shortest = Math.min(usual, shortestAnswerTokens);
   // Without a limit of the client's own, an answer as long as the wallet can pay is better than none.
-  const shortest = isExplicit && isCapped ? first : Math.min(first, shortestAnswerTokens);
-  return { bound, allowedTokens, isCapped, wanted: costWith(first), least: costWith(shortest) };
+  const mustFit = isExplicit && isCapped;
+  return {
+    bound,
+    allowedTokens,
+    choices,
+    isCapped,
+    isExplicit,
+    ceiling: perChoice < limit ? perChoice : null,
+    wanted,
+    likely: mustFit ? wanted : costWith(bound, usual),
+    least: mustFit ? wanted : costWith(bound, shortest),
+    most,
+  };
+}
+
+export function costWith(bound: Bound, tokens: number): Nano {
+  return nano(bound.input + costOf([[tokens, bound.outputPrice]]));
+}
+
+/** Tokens of output for one choice that an amount pays for beside the prompt; below zero where it does not pay for that. */
+export function affordable({ input, outputPrice }: Bound, amount: number, choices: number): number {
+  if (amount < input) return -1;
+  if (outputPrice === 0) return Number.MAX_SAFE_INTEGER;
+  return Math.floor(((amount - input) * 1000) / outputPrice / choices);
+}
+
+function tooLow(bound: Bound, choices: number): ApiError {
+  const lowest = formatUsd(costWith(bound, choices));
+  return new ApiError('insufficient_credits', {
+    message: `The max_cost of this request does not pay for its prompt and one token of answer: at least ${lowest} is needed.`,
+    param: 'max_cost',
+    details: { limit_source: 'max_cost', lowest_max_cost: lowest },
+  });
+}
+
+/** A wallet as the last commit left it; nano-USD. */
+export interface WalletView {
+  readonly balance: number;
+  /** What no request holds. */
+  readonly free: number;
+}
+
+/** Whether all that the client asked for by its own limit is more than the wallet has, requests under way or not. */
+export function isBeyond(plan: Plan, wallet: WalletView | null): boolean {
+  return wallet !== null && plan.isExplicit && plan.most > wallet.balance;
+}
+
+/**
+ * The refusal that says how many tokens would do. A wallet below the floor hears the documented sentence only.
+ * @param floor nano-USD
+ */
+export function insufficient(plan: Plan, wallet: WalletView | null, floor: number): ApiError {
+  if (!wallet || wallet.balance < floor) return new ApiError('insufficient_credits');
+  // Money that other requests hold was waited for; what can be paid now is what they leave.
+  const isBusy = plan.least <= wallet.balance && !isBeyond(plan, wallet);
+  const amount = isBusy ? wallet.free : wallet.balance;
+  const limit = Math.floor(plan.allowedTokens / plan.choices);
+  const tokens = Math.max(0, Math.min(limit, affordable(plan.bound, amount, plan.choices)));
+  const standard = 'Insufficient credits. Please top up your account.';
+  const rest = isBusy
+    ? ' Other requests hold a part of your balance; of what is left,'
+    : ' Of your balance,';
+  return new ApiError('insufficient_credits', {
+    message:
+      tokens > 0
+        ? `${standard}${rest} a max_tokens of ${tokens} can be paid for this request.`
+        : `${standard}${rest} not even the prompt of this request can be paid.`,
+    details: { limit_source: 'wallet', affordable_max_tokens: tokens },
+  });
 }

@@ -4,9 +4,19 @@ import { readUsage } from '../dialects/openai.ts';
 import type { Usage } from '../dialects/usage.ts';
 import { ApiError, errorObject } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
-import { formatUsd } from '../wallet/money.ts';
+import { formatUsd, type Nano } from '../wallet/money.ts';
 import { type Answered, firstAnswer } from './attempts.ts';
-import { type Call, capOf, clampedHeader, endingOf, requestWriter, usageText } from './call.ts';
+import {
+  type Call,
+  capOf,
+  clampedHeader,
+  endedBy,
+  endingOf,
+  mostWithCap,
+  requestWriter,
+  usageEdits,
+  usageText,
+} from './call.ts';
 import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
 import { credible, estimateUsage, priceUsage } from './meter.ts';
@@ -28,7 +38,7 @@ export async function streamAnswer(call: Call): Promise<void> {
     return relay;
   });
   const relay = answered.answer;
-  const coverage = coverageOf(call, answered.target);
+  const coverage = coverageOf(call, answered.target, mostWithCap(plan, cap));
   // The first checkpoint, now that there is a first byte: a call whose client got none stays free.
   await coverage.raise(0).catch((error: unknown) => {
     relay.abandon();
@@ -38,7 +48,7 @@ export async function streamAnswer(call: Call): Promise<void> {
   const isAlive = (): boolean => gateway.ledger.lease.isAlive();
   relay.start(exchange, coverage, plan.allowedTokens, isAlive);
   const ended = await relay.ended;
-  await settleStream(call, answered, ended);
+  await settleStream(call, answered, ended, cap);
 }
 
 const streamHeaders: readonly string[] = [
@@ -55,6 +65,7 @@ async function settleStream(
   call: Call,
   answered: Answered<ChatRelay>,
   ended: RelayEnding,
+  cap: number | null,
 ): Promise<void> {
   const { exchange, request, hold } = call;
   const relay = answered.answer;
@@ -78,34 +89,39 @@ async function settleStream(
     reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
   });
   const charged = await hold.settle(ending);
-  const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged));
+  const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged), cap);
   if (ended === 'broken') {
     exchange.end(errorChunk(text));
     return;
   }
   const finish =
     ended === 'complete' || (ended === 'left' && relay.withheld !== '')
-      ? relay.withheld
-      : relay.events.endChunk('length', `,"ended_by":"${endedBy(call, ended)}"`);
+      ? withReason(relay.withheld, endedBy(call, cap, relay.finishReason))
+      : relay.events.endChunk('length', `,"ended_by":"${cutBy(call, ended)}"`);
   const last = request.includeUsage ? relay.events.usageChunk(text) : '';
   exchange.end(`${finish}${last}data: [DONE]\n\n`);
 }
 
 /** Why we ended a stream, for the client: one that left may read it later, where the stream is kept. */
-function endedBy({ exchange }: Call, ended: RelayEnding): string {
+function cutBy({ exchange }: Call, ended: RelayEnding): string {
   if (ended === 'left') return exchange.isCancelled ? 'cancelled' : 'client_left';
   return ended === 'exhausted' ? 'insufficient_credits' : 'output_limit';
 }
 
 /** The end of a stream that was left before anything of it was delivered. */
 function leftEnd(call: Call, relay: ChatRelay): string {
-  const finish = relay.events.endChunk('length', `,"ended_by":"${endedBy(call, 'left')}"`);
+  const finish = relay.events.endChunk('length', `,"ended_by":"${cutBy(call, 'left')}"`);
   return `${finish}data: [DONE]\n\n`;
 }
 
 /** Why a stream did not come to its end, for the receipt. */
 function reasonOf({ exchange }: Call, ended: RelayEnding): string | undefined {
   return exchange.isCancelled && ended === 'left' ? 'the client cancelled it' : reasons[ended];
+}
+
+/** Puts what ended the answer into the chunk that brings its finish, the first of those withheld. */
+function withReason(chunks: string, limit: string | null): string {
+  return limit === null ? chunks : chunks.replace('data: {', `data: {"ended_by":"${limit}",`);
 }
 
 const reasons: Readonly<Partial<Record<RelayEnding, string>>> = {
@@ -121,7 +137,11 @@ const brokenStream = `,"error":${JSON.stringify(
   ),
 )}`;
 
-function coverageOf({ gateway, exchange, request, hold }: Call, target: Target): Coverage {
+function coverageOf(
+  { gateway, exchange, request, hold }: Call,
+  target: Target,
+  most: Nano,
+): Coverage {
   const input = estimateUsage(request.inputEstimate, 0);
   const { cost, prices } = priceUsage(input, target.offer);
   return new Coverage(gateway.ledger, hold, {
@@ -129,6 +149,7 @@ function coverageOf({ gateway, exchange, request, hold }: Call, target: Target):
     inputTokens: request.inputEstimate,
     inputCost: cost,
     outputPrice: Math.max(prices.output, prices.reasoning),
+    most,
   });
 }
 
@@ -137,6 +158,9 @@ function usageTextOf(
   reported: Usage | null,
   usage: Usage,
   cost: string,
+  cap: number | null,
 ): string {
-  return raw && reported ? editMembers(JSON.stringify(raw), raw, { cost }) : usageText(usage, cost);
+  return raw && reported
+    ? editMembers(JSON.stringify(raw), raw, usageEdits(cost, cap))
+    : usageText(usage, cost, cap);
 }

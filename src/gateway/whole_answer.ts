@@ -10,6 +10,7 @@ import {
   clampedHeader,
   endingOf,
   requestWriter,
+  usageEdits,
   usageText,
 } from './call.ts';
 import { credible, estimateUsage } from './meter.ts';
@@ -34,12 +35,12 @@ export async function wholeAnswer(call: Call): Promise<void> {
   });
   const charged = await hold.settle(ending);
   const cost = formatUsd(charged);
-  // A provider may report a cost of its own, which is not what the client pays.
-  const withCost = (old: string): string => editMembers(old, fields(parsed.usage), { cost });
+  const edits = usageEdits(cost, cap);
+  const withCost = (old: string): string => editMembers(old, fields(parsed.usage), edits);
   const body = editMembers(text, parsed, {
     id: `"chatcmpl-${exchange.plainId}"`,
     model: JSON.stringify(route.model.id),
-    usage: reported ? withCost : usageText(usage, cost),
+    usage: reported ? withCost : usageText(usage, cost, cap),
   });
   exchange.json(body, ['x-cost-usd', cost, ...clampedHeader(cap)]);
 }

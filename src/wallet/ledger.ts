@@ -22,6 +22,7 @@ import { isPassing, SettlementLost } from './failure.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
 import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
+import { type InLine, WaitingLine } from './waiting_line.ts';
 
 export type NewHold = Omit<Hold, 'grow' | 'believed'>;
 
@@ -40,11 +41,8 @@ export interface HoldTaker {
   refuse(error: Error): void;
 }
 
-interface PendingHold {
-  readonly work: Hold;
+interface PendingHold extends InLine {
   readonly taker: HoldTaker;
-  /** `performance.now()` after which it is refused instead of waiting on. */
-  readonly deadline: number;
 }
 
 interface PendingSettlement {
@@ -54,6 +52,7 @@ interface PendingSettlement {
 }
 
 interface KnownWallet {
+  balance: number;
   free: number;
   readAt: number;
   /** Sum of holds that were asked for and not yet answered. */
@@ -81,7 +80,7 @@ export class Ledger {
   readonly #free = new Set<string>();
   #holds: PendingHold[] = [];
   #settlements: PendingSettlement[] = [];
-  #waiting: PendingHold[] = [];
+  readonly #waiting = new WaitingLine<PendingHold>();
   #busy = false;
   #scheduled = false;
   #waitTimer: NodeJS.Timeout | null = null;
@@ -98,12 +97,24 @@ export class Ledger {
     lease.eachBeat(() => this.#recoverStrangers());
   }
 
-  /** Sets money aside, and tells the taker. */
-  take(hold: NewHold, taker: HoldTaker): void {
+  get floor(): Nano {
+    return this.#settings.floor;
+  }
+
+  /** A wallet as the last commit of this process left it; null when there was none. Nano-USD. */
+  walletOf(walletId: number): { readonly balance: number; readonly free: number } | null {
+    return this.#wallets.get(walletId) ?? null;
+  }
+
+  /**
+   * Sets money aside, and tells the taker.
+   * @param askedAt `performance.now()` when the request came for money first: it waits from then on
+   */
+  take(hold: NewHold, taker: HoldTaker, askedAt: number = performance.now()): void {
     const known = this.#wallets.get(hold.walletId);
     if (known) known.unconfirmed += hold.wanted;
     this.#open.add(hold.id);
-    this.#enqueueHold({ ...hold, grow: false, believed: nano(0) }, taker);
+    this.#enqueueHold({ ...hold, grow: false, believed: nano(0) }, taker, askedAt);
   }
 
   /**
@@ -121,7 +132,7 @@ export class Ledger {
    */
   grow(hold: NewHold, believed: Nano): Promise<Nano> {
     return new Promise((grant, refuse) =>
-      this.#enqueueHold({ ...hold, grow: true, believed }, { grant, refuse }),
+      this.#enqueueHold({ ...hold, grow: true, believed }, { grant, refuse }, performance.now()),
     );
   }
 
@@ -169,9 +180,9 @@ export class Ledger {
     );
   }
 
-  #enqueueHold(work: Hold, taker: HoldTaker): void {
-    const deadline = performance.now() + this.#settings.holdWaitMs;
-    this.#holds.push({ work, taker, deadline });
+  #enqueueHold(work: Hold, taker: HoldTaker, askedAt: number): void {
+    const deadline = askedAt + this.#settings.holdWaitMs;
+    this.#holds.push({ work, taker, deadline, isNext: false });
     this.#schedule();
   }
 
@@ -204,10 +215,12 @@ export class Ledger {
     if (this.#busy) return;
     this.#busy = true;
     const settlements = this.#settlements.splice(0, largestBatch);
-    const holds = this.#holds.splice(0, largestBatch);
-    await this.#commit(settlements, holds);
+    const holds = this.#waiting.letPass(this.#holds.splice(0, largestBatch));
+    if (settlements.length + holds.length > 0) await this.#commit(settlements, holds);
+    if (settlements.length > 0) this.#wakeWaiting();
+    else this.#wakeLater();
     this.#busy = false;
-    // Scheduled, not at once: what this commit has set free then goes with the next, which had gone without it.
+    // Not at once: what this commit has set free then goes with the next, which had gone without it.
     if (this.#settlements.length > 0 || this.#holds.length > 0) this.#schedule();
   }
 
@@ -284,9 +297,10 @@ export class Ledger {
     for (const { walletId, balance, held } of wallets) {
       const known = this.#wallets.get(walletId);
       if (known) {
+        known.balance = balance;
         known.free = balance - held;
         known.readAt = readAt;
-      } else this.#wallets.set(walletId, { free: balance - held, readAt, unconfirmed: 0 });
+      } else this.#wallets.set(walletId, { balance, free: balance - held, readAt, unconfirmed: 0 });
     }
   }
 
@@ -301,14 +315,13 @@ export class Ledger {
         );
       else this.#resolveSettlement(pending, nano(odd.charged));
     });
-    if (settlements.length > 0) this.#wakeWaiting();
   }
 
   #answerHolds(holds: readonly PendingHold[], answer: BatchAnswer): void {
     holds.forEach((pending, index) => {
       const granted = answer.holds.get(index + 1) ?? pending.work.wanted;
       if (granted === refusal.heldByOthers && performance.now() < pending.deadline) {
-        this.#wait(pending);
+        this.#waiting.push(pending);
         return;
       }
       this.#forgetUnconfirmed(pending.work);
@@ -344,19 +357,24 @@ export class Ledger {
       for (const id of free) this.#free.delete(id);
   }
 
-  #wait(pending: PendingHold): void {
-    this.#waiting.push(pending);
-    // Another process may give the money back, which nothing here sees.
-    this.#waitTimer ??= setTimeout(() => this.#wakeWaiting(), waitingRetryMs);
-  }
-
   #wakeWaiting(): void {
     if (this.#waitTimer) clearTimeout(this.#waitTimer);
     this.#waitTimer = null;
-    if (this.#waiting.length === 0) return;
-    this.#holds = [...this.#waiting, ...this.#holds];
-    this.#waiting = [];
-    this.#schedule();
+    const next = this.#waiting.takeNext((walletId) => this.#wallets.get(walletId)?.free ?? 0);
+    this.#holds.unshift(...next);
+    if (next.length > 0) this.#schedule();
+    this.#wakeLater();
+  }
+
+  /** Another process may give money back, which nothing here sees. */
+  #wakeLater(): void {
+    if (!this.#waiting.isEmpty)
+      this.#waitTimer ??= setTimeout(() => {
+        this.#waitTimer = null;
+        // The first in line may be on its way: nobody is to pass it by.
+        if (this.#busy) this.#wakeLater();
+        else this.#wakeWaiting();
+      }, waitingRetryMs);
   }
 
   /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */
@@ -376,6 +394,7 @@ function refusalOf(answer: number): ApiError {
   return limit
     ? new ApiError('insufficient_credits', {
         message: `Insufficient credits: the ${limit} limit of this API key is used up.`,
+        details: { limit_source: 'key' },
       })
     : new ApiError('insufficient_credits');
 }

@@ -1,0 +1,146 @@
+/** How many tokens a prompt has at most, and probably. Never an underestimate for any tokenizer, seen or not. */
+import { ApiError } from '../errors.ts';
+
+/** Tokens that a provider adds by itself: its chat template, and instructions where there are tools or a form to keep to. */
+const templateTokens = 250;
+const toolTokens = 1000;
+const messageTokens = 10;
+/** The most that one image costs at any provider of the catalogue (GPT-4o mini: 2,833 and 5,667 for each of 8 tiles). */
+const imageTokensBound = 48_169;
+/** By author of the model, where the author says so: Claude scales every image down to 4,784 tokens. */
+const imageTokensBounds: Readonly<Record<string, number>> = { anthropic: 5000 };
+const imageTokensEstimate = 765;
+const bytesPerToken = 4;
+
+export interface PromptSize {
+  /** Upper bound of the tokens of everything but images: no tokenizer makes more than one token of a byte. */
+  readonly textBound: number;
+  readonly images: number;
+  /** What the prompt probably is, and what is charged for it when the provider reports nothing; never above the bound. */
+  readonly inputEstimate: number;
+}
+
+/** Upper bound of the tokens of the prompt. @param author of the model */
+export function inputBound({ textBound, images }: PromptSize, author: string): number {
+  if (images === 0) return textBound;
+  return textBound + images * (imageTokensBounds[author] ?? imageTokensBound);
+}
+
+/** What stands in a prompt besides text. */
+interface Attachments {
+  images: number;
+  /** Bytes of the request that are images, and no text. */
+  imageBytes: number;
+  /** Files, video and whatever else has no known size in tokens. */
+  unbounded: boolean;
+}
+
+/**
+ * Text counts by its bytes, as the model sees them; images by what images cost. What else may be attached has no bound but
+ * the model's context.
+ * @param text the request's JSON, of which `parsed` was read
+ * @throws ApiError invalid_request for sound, which has no price
+ */
+export function promptSize(
+  parsed: Readonly<Record<string, unknown>>,
+  messages: readonly unknown[],
+  text: string,
+): PromptSize {
+  const attached: Attachments = { images: 0, imageBytes: 0, unbounded: false };
+  for (const message of messages) {
+    const content = isObject(message) ? message.content : null;
+    if (Array.isArray(content)) for (const part of content) attach(attached, part);
+    else if (isObject(content)) attached.unbounded = true;
+  }
+  const { images, imageBytes, unbounded } = attached;
+  const hasTools = parsed.tools ?? parsed.functions ?? parsed.response_format;
+  const own = templateTokens + (hasTools ? toolTokens : 0) + messageTokens * messages.length;
+  const textBytes = bytesOfText(parsed, text) - imageBytes;
+  return {
+    textBound: unbounded ? Number.MAX_SAFE_INTEGER : textBytes + own,
+    images,
+    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images * imageTokensEstimate,
+  };
+}
+
+/** As sent on: what was no UTF-8 is replacement characters there, which are longer than what came. */
+function bytesOfText(parsed: object, text: string): number {
+  const sent = Buffer.byteLength(text);
+  const hasEscapes = text.includes('\\');
+  if (!hasEscapes && text.length === sent) return sent;
+  return sent - (hasEscapes ? bytesOfEscapes(text) : 0) + growth(parsed);
+}
+
+/** Bytes by which the JSON's text is longer than the strings in it for its escapes: at least so many. */
+function bytesOfEscapes(text: string): number {
+  let saved = 0;
+  for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at)) {
+    if (text.charCodeAt(at + 1) === letterU) {
+      // \u0000 to \u07ff: at most two bytes; beyond, three, and four for the two halves of a pair.
+      const isShort = text.charCodeAt(at + 2) === zero && text.charCodeAt(at + 3) < zero + 8;
+      saved += isShort ? 4 : 3;
+      at += 6;
+    } else {
+      saved += 1;
+      at += 2;
+    }
+  }
+  return saved;
+}
+
+const letterU = 117;
+const zero = 48;
+
+/**
+ * Bytes by which the texts are longer once they are normalised, as some tokenizers do first: the Bengali ড় from three
+ * bytes to six, the Arabic ﷺ from three to 33.
+ */
+function growth(parsed: object): number {
+  let grown = 0;
+  const open: unknown[] = [parsed];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value === 'string') grown += growthOf(value);
+    else if (Array.isArray(value)) for (const item of value) open.push(item);
+    else if (isObject(value))
+      for (const name in value) {
+        grown += growthOf(name);
+        open.push(value[name]);
+      }
+  }
+  return grown;
+}
+
+function growthOf(text: string): number {
+  const bytes = Buffer.byteLength(text);
+  if (bytes === text.length) return 0;
+  const composed = Buffer.byteLength(text.normalize('NFC'));
+  const compatible = Buffer.byteLength(text.normalize('NFKC'));
+  return Math.max(0, composed - bytes, compatible - bytes);
+}
+
+function attach(attached: Attachments, part: unknown): void {
+  const type = isObject(part) ? part.type : null;
+  if (type === 'text' || type === 'refusal') return;
+  if (type === 'input_audio')
+    throw new ApiError('invalid_request', {
+      param: 'messages',
+      message: 'Audio input is not available: audio tokens have no price here.',
+    });
+  if (type !== 'image_url' || !isObject(part)) {
+    attached.unbounded = true;
+    return;
+  }
+  const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
+  if (typeof url !== 'string' || !/^(?:https?:|data:image\/)/i.test(url)) {
+    attached.unbounded = true;
+    return;
+  }
+  attached.images += 1;
+  // Base64 is ASCII: its length in characters is its length in bytes.
+  if (url.startsWith('data:')) attached.imageBytes += url.length;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
