@@ -14,8 +14,15 @@ DROP FUNCTION ledger_settle, ledger_hold_one, ledger_apply, ledger_checkpoint, l
 
 -- What never changes of an account. Its balance and held are proven by transfers and holds.
 CREATE FUNCTION ledger_account_seal(id bigint, kind ledger_account_kind, name text, user_id uuid, created_at timestamptz)
-RETURNS bytea LANGUAGE sql STABLE
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
 RETURN int8send(hash_record_extended(ROW(id, kind::text, name, user_id, created_at), 0));
+
+-- Every column of a hold, also those that change: nothing else tells what its key, model or checkpoint should be.
+CREATE FUNCTION hold_seal(id uuid, wallet bigint, instance uuid, amount bigint, key_id uuid, model text, checkpoint bigint,
+  checkpoint_input int, checkpoint_output int, created_at timestamptz)
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
+RETURN int8send(hash_record_extended(ROW(id, wallet, instance, amount, key_id, model, checkpoint, checkpoint_input, checkpoint_output,
+  created_at), 0));
 
 DO $$
 DECLARE
@@ -33,14 +40,20 @@ ALTER TABLE ledger_accounts
   ALTER COLUMN kind TYPE ledger_account_kind USING kind::ledger_account_kind,
   -- Whether a key that pays from this wallet has limits: then its holds are taken one by one.
   ADD COLUMN keys_limited boolean NOT NULL DEFAULT false,
+  -- Receipts of this wallet: tells when one is gone that cost nothing, which no sum would miss.
+  ADD COLUMN ended bigint NOT NULL DEFAULT 0,
   ADD COLUMN seal bytea;
-UPDATE ledger_accounts SET seal = ledger_account_seal(id, kind, name, user_id, created_at);
+UPDATE ledger_accounts a SET seal = ledger_account_seal(id, kind, name, user_id, created_at),
+  ended = (SELECT count(*) FROM receipts r WHERE r.wallet = a.id);
 ALTER TABLE ledger_accounts
   ALTER COLUMN seal SET NOT NULL,
   -- A wallet has a user, never goes below zero and never promises more than it has. A platform account has a name, and no
   -- balance here: that is the sum of its transfers, since a row would be a lock that every request fights for.
   ADD CONSTRAINT ledger_accounts_sound CHECK (CASE WHEN user_id IS NULL THEN name IS NOT NULL AND balance = 0 AND held = 0
     ELSE name IS NULL AND held >= 0 AND balance >= held AND balance <= 9007199254740991 END);
+ALTER TABLE holds ADD COLUMN seal bytea;
+UPDATE holds SET seal = hold_seal(id, wallet, instance, amount, key_id, model, checkpoint, checkpoint_input, checkpoint_output, created_at);
+ALTER TABLE holds ALTER COLUMN seal SET NOT NULL;
 ALTER TABLE holds ADD CONSTRAINT holds_sound CHECK (amount >= 0 AND checkpoint >= 0 AND checkpoint <= amount);
 
 ALTER TABLE transfers RENAME TO transfers_of_003;
@@ -86,12 +99,12 @@ CREATE TABLE receipts (
 
 -- The seals: 64 bits over every column. They find rows that something has changed; who can recompute them is kept out by rights.
 CREATE FUNCTION transfer_seal(id uuid, kind transfer_kind, debit bigint, credit bigint, amount bigint, note text, created_at timestamptz)
-RETURNS bytea LANGUAGE sql STABLE
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
 RETURN int8send(hash_record_extended(ROW(id, kind::text, debit, credit, amount, note, created_at), 0));
 
 CREATE FUNCTION receipt_seal(id uuid, wallet bigint, key_id uuid, model text, provider text, outcome request_outcome,
   input_tokens int, output_tokens int, cost bigint, charged bigint, held bigint, created_at timestamptz, detail json)
-RETURNS bytea LANGUAGE sql STABLE
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
 RETURN int8send(hash_record_extended(ROW(id, wallet, key_id, model, provider, outcome::text, input_tokens, output_tokens, cost, charged, held,
   created_at, detail::text), 0));
 
@@ -165,8 +178,20 @@ CREATE TABLE key_limits (
   day date NOT NULL,
   day_used bigint NOT NULL DEFAULT 0,
   week_used bigint NOT NULL DEFAULT 0,
-  month_used bigint NOT NULL DEFAULT 0
+  month_used bigint NOT NULL DEFAULT 0,
+  seal bytea NOT NULL
 );
+
+CREATE FUNCTION key_limit_seal(key_id uuid, wallet bigint, total_limit bigint, daily_limit bigint, weekly_limit bigint,
+  monthly_limit bigint, held bigint, total_used bigint, day date, day_used bigint, week_used bigint, month_used bigint)
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
+RETURN int8send(hash_record_extended(ROW(key_id, wallet, total_limit, daily_limit, weekly_limit, monthly_limit, held, total_used,
+  day, day_used, week_used, month_used), 0));
+
+-- Asked before a row is sealed anew: one that lies keeps its wrong seal.
+CREATE FUNCTION ledger_key_is_sound(k key_limits) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+RETURN k.seal = key_limit_seal(k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit, k.monthly_limit, k.held, k.total_used,
+  k.day, k.day_used, k.week_used, k.month_used);
 
 -- Dhaka is six hours ahead, all year.
 CREATE FUNCTION ledger_day(moment timestamptz) RETURNS date LANGUAGE sql IMMUTABLE
@@ -194,18 +219,21 @@ END $$;
 -- Counts what these requests, whose receipts have been written, have cost their keys.
 CREATE FUNCTION ledger_count_keys(p_ids uuid[])
 RETURNS void LANGUAGE sql AS $$
-  UPDATE key_limits k SET
-    held = k.held - r.held,
-    total_used = k.total_used + r.charged,
-    day_used = CASE WHEN k.day = r.today THEN k.day_used ELSE 0 END + r.charged,
-    week_used = CASE WHEN date_trunc('week', k.day) = date_trunc('week', r.today) THEN k.week_used ELSE 0 END + r.charged,
-    month_used = CASE WHEN date_trunc('month', k.day) = date_trunc('month', r.today) THEN k.month_used ELSE 0 END + r.charged,
-    day = r.today
+  UPDATE key_limits k SET held = n.held, total_used = n.total_used, day = n.today,
+    day_used = n.day_used, week_used = n.week_used, month_used = n.month_used,
+    seal = CASE WHEN ledger_key_is_sound(k) THEN key_limit_seal(k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit,
+      k.monthly_limit, n.held, n.total_used, n.today, n.day_used, n.week_used, n.month_used) ELSE k.seal END
   FROM (
-    SELECT key_id, sum(held)::bigint AS held, sum(charged)::bigint AS charged, ledger_day(clock_timestamp()) AS today
-    FROM receipts WHERE id = ANY (p_ids) GROUP BY key_id
-  ) r
-  WHERE k.key_id = r.key_id
+    SELECT key_id, today, o.held - r.held AS held, total_used + charged AS total_used,
+      CASE WHEN day = today THEN day_used ELSE 0 END + charged AS day_used,
+      CASE WHEN date_trunc('week', day) = date_trunc('week', today) THEN week_used ELSE 0 END + charged AS week_used,
+      CASE WHEN date_trunc('month', day) = date_trunc('month', today) THEN month_used ELSE 0 END + charged AS month_used
+    FROM key_limits o JOIN (
+      SELECT key_id, sum(held)::bigint AS held, sum(charged)::bigint AS charged, ledger_day(clock_timestamp()) AS today
+      FROM receipts WHERE id = ANY (p_ids) GROUP BY key_id
+    ) r USING (key_id)
+  ) n
+  WHERE k.key_id = n.key_id
 $$;
 
 -- Ends holds: charges at most the hold, books what exceeds it to the operator, gives the rest back.
@@ -245,8 +273,8 @@ BEGIN
       SELECT id, 'loss', 2, cost - charged FROM charges WHERE cost > charged
     ) t
   ), wallet AS (
-    UPDATE ledger_accounts a SET balance = a.balance - t.charged, held = a.held - t.held
-    FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(amount)::bigint AS held
+    UPDATE ledger_accounts a SET balance = a.balance - t.charged, held = a.held - t.held, ended = a.ended + t.ended
+    FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(amount)::bigint AS held, count(*) AS ended
           FROM charges GROUP BY wallet) t
     WHERE a.id = t.wallet
   )
@@ -286,13 +314,19 @@ BEGIN
     RETURN CASE WHEN account.balance - coalesce(own, 0) < h_least THEN -1 ELSE -2 END;
   END IF;
   IF h_grow THEN
-    UPDATE holds SET amount = amount + granted WHERE id = h_id;
+    UPDATE holds SET amount = amount + granted,
+      seal = hold_seal(id, wallet, instance, amount + granted, key_id, model, checkpoint, checkpoint_input, checkpoint_output, created_at)
+    WHERE id = h_id;
   ELSE
-    INSERT INTO holds (id, wallet, instance, amount, key_id, model)
-    VALUES (h_id, h_wallet, p_instance, granted, h_key, h_model);
+    INSERT INTO holds (id, wallet, instance, amount, key_id, model, seal) VALUES (h_id, h_wallet, p_instance, granted, h_key, h_model,
+      hold_seal(h_id, h_wallet, p_instance, granted, h_key, h_model, 0, 0, 0, now()));
   END IF;
   UPDATE ledger_accounts SET held = held + granted WHERE id = h_wallet;
-  IF account.keys_limited THEN UPDATE key_limits SET held = held + granted WHERE key_id = h_key; END IF;
+  IF account.keys_limited THEN
+    UPDATE key_limits SET held = held + granted, seal = CASE WHEN ledger_key_is_sound(key_limits) THEN key_limit_seal(key_id, wallet,
+      total_limit, daily_limit, weekly_limit, monthly_limit, held + granted, total_used, day, day_used, week_used, month_used) ELSE seal END
+    WHERE key_id = h_key;
+  END IF;
   RETURN granted;
 END $$;
 
@@ -352,8 +386,9 @@ BEGIN
         RETURNING acc.id
       )
       SELECT array_agg(id) INTO fitting FROM fits;
-      INSERT INTO holds (id, wallet, instance, amount, key_id, model)
-      SELECT h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model
+      INSERT INTO holds (id, wallet, instance, amount, key_id, model, seal)
+      SELECT h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model,
+        hold_seal(h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model, 0, 0, 0, now())
       FROM unnest(h_id, h_wallet, h_wanted, h_key, h_model, h_grow) AS h (id, wallet, wanted, key_id, model, grow)
       WHERE NOT h.grow AND h.wallet = ANY (fitting);
       GET DIAGNOSTICS admitted = ROW_COUNT;
@@ -387,7 +422,9 @@ SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
   ), raised AS (
     -- One that arrives late, after a higher one, changes nothing.
     UPDATE holds h SET checkpoint = greatest(h.checkpoint, least(h.amount, c.amount)),
-      checkpoint_input = greatest(h.checkpoint_input, c.input), checkpoint_output = greatest(h.checkpoint_output, c.output)
+      checkpoint_input = greatest(h.checkpoint_input, c.input), checkpoint_output = greatest(h.checkpoint_output, c.output),
+      seal = hold_seal(h.id, h.wallet, h.instance, h.amount, h.key_id, h.model, greatest(h.checkpoint, least(h.amount, c.amount)),
+        greatest(h.checkpoint_input, c.input), greatest(h.checkpoint_output, c.output), h.created_at)
     FROM c WHERE h.id = c.id RETURNING h.id
   )
   SELECT id FROM c WHERE id NOT IN (SELECT id FROM raised)
@@ -489,20 +526,26 @@ DECLARE
 BEGIN
   PERFORM 1 FROM ledger_accounts WHERE id = p_wallet FOR NO KEY UPDATE;
   today := ledger_day(clock_timestamp());
-  UPDATE key_limits SET total_limit = p_total, daily_limit = p_daily, weekly_limit = p_weekly, monthly_limit = p_monthly
+  UPDATE key_limits SET total_limit = p_total, daily_limit = p_daily, weekly_limit = p_weekly, monthly_limit = p_monthly,
+    seal = CASE WHEN ledger_key_is_sound(key_limits) THEN key_limit_seal(key_id, wallet, p_total, p_daily, p_weekly, p_monthly,
+      held, total_used, day, day_used, week_used, month_used) ELSE seal END
   WHERE key_id = p_key AND wallet = p_wallet;
   IF NOT FOUND THEN
-    INSERT INTO key_limits (key_id, wallet, total_limit, daily_limit, weekly_limit, monthly_limit, held, total_used, day, day_used, week_used, month_used)
-    SELECT p_key, p_wallet, p_total, p_daily, p_weekly, p_monthly,
-      coalesce((SELECT sum(amount) FROM holds WHERE key_id = p_key), 0),
-      coalesce(sum(charged), 0), today,
-      coalesce(sum(charged) FILTER (WHERE ledger_day(created_at) = today), 0),
-      coalesce(sum(charged) FILTER (WHERE date_trunc('week', ledger_day(created_at)) = date_trunc('week', today)), 0),
-      coalesce(sum(charged) FILTER (WHERE date_trunc('month', ledger_day(created_at)) = date_trunc('month', today)), 0)
+    INSERT INTO key_limits (key_id, wallet, total_limit, daily_limit, weekly_limit, monthly_limit, held, total_used, day, day_used, week_used,
+      month_used, seal)
+    SELECT p_key, p_wallet, p_total, p_daily, p_weekly, p_monthly, held, used, today, of_day, of_week, of_month,
+      key_limit_seal(p_key, p_wallet, p_total, p_daily, p_weekly, p_monthly, held, used, today, of_day, of_week, of_month)
     FROM (
-      SELECT r.charged, r.created_at FROM transfers t JOIN receipts r ON r.id = t.id
-      WHERE t.debit = p_wallet AND t.kind = 'charge' AND r.key_id = p_key
-    ) spent;
+      SELECT coalesce((SELECT sum(amount) FROM holds WHERE key_id = p_key), 0)::bigint AS held,
+        coalesce(sum(charged), 0)::bigint AS used,
+        coalesce(sum(charged) FILTER (WHERE ledger_day(created_at) = today), 0)::bigint AS of_day,
+        coalesce(sum(charged) FILTER (WHERE date_trunc('week', ledger_day(created_at)) = date_trunc('week', today)), 0)::bigint AS of_week,
+        coalesce(sum(charged) FILTER (WHERE date_trunc('month', ledger_day(created_at)) = date_trunc('month', today)), 0)::bigint AS of_month
+      FROM (
+        SELECT r.charged, r.created_at FROM transfers t JOIN receipts r ON r.id = t.id
+        WHERE t.debit = p_wallet AND t.kind = 'charge' AND r.key_id = p_key
+      ) spent
+    ) fresh;
   END IF;
   UPDATE ledger_accounts SET keys_limited = true WHERE id = p_wallet AND NOT keys_limited;
 END $$;
