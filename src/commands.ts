@@ -5,6 +5,7 @@ import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
 import { findModel } from './catalogue/catalogue.ts';
+import { review, verify } from './commands/receipts.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -89,6 +90,19 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { email: string },
     run: withDatabase(showWallet),
   },
+  'receipts review': {
+    usage: '[--days NUMBER]',
+    sentence:
+      'List receipts that are flagged: usage that nobody has a price for, or contradictions.',
+    options: { days: string },
+    run: withDatabase(reviewReceipts),
+  },
+  verify: {
+    usage: 'FILE [--public-key FILE]',
+    sentence: 'Check a signed receipt by itself; ends with exit code 1 and what does not fit.',
+    options: { 'public-key': string },
+    run: verifyFile,
+  },
   audit: {
     usage: '',
     sentence: 'Prove the books; ends with exit code 1 and the ids of the rows that lie.',
@@ -96,6 +110,23 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(auditBooks),
   },
 };
+
+/** Reads nothing but the files: it works anywhere, without an installation. */
+function verifyFile(given: Arguments): Promise<Outcome> {
+  const [path] = given.positionals;
+  if (!path) throw new UsageError('Say which file: akai verify receipt.json.');
+  return verify(path, optional(given, 'public-key'));
+}
+
+const usualDays = 7;
+const mostDays = 3660;
+
+async function reviewReceipts(given: Arguments, { sql }: Database): Promise<Outcome> {
+  const days = Number(optional(given, 'days') ?? usualDays);
+  if (!(Number.isInteger(days) && days >= 1 && days <= mostDays))
+    throw new UsageError(`--days takes a whole number from 1 to ${mostDays}.`);
+  return review(sql, days);
+}
 
 type Handler = (given: Arguments, database: Database, config: Config) => Promise<Outcome>;
 

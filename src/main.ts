@@ -86,8 +86,8 @@ function parse(name: string, command: Command, args: string[]) {
     const own = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
     const options = { ...command.options, ...own };
     const given = parseArgs({ args, options, allowPositionals: true });
-    // Only the id of a key may stand alone; any other word is a slip that must not pass unnoticed.
-    const [stray] = given.positionals.slice(name === 'key revoke' ? 1 : 0);
+    // Only the id of a key and the name of a file may stand alone; any other word is a slip that must not pass unnoticed.
+    const [stray] = given.positionals.slice(['key revoke', 'verify'].includes(name) ? 1 : 0);
     if (stray !== undefined) throw new Error(`"${stray}" has no place here`);
     return given;
   } catch (error) {

@@ -1,24 +1,38 @@
 /** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
+import type { KeyRecord } from './accounts/keys.ts';
 import { ApiError } from './errors.ts';
 import { authenticate } from './gateway/authenticate.ts';
 import type { Gateway } from './gateway/call.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
+import { generation, publicKeys, type Receipts } from './gateway/generation.ts';
 import type { ModelBodies } from './gateway/models.ts';
 import { cancelStream, readStream } from './gateway/streams.ts';
 
 export interface Api extends Gateway {
   readonly models: ModelBodies;
+  readonly receipts: Receipts;
 }
 
-interface Endpoint {
+interface Place {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** A trailing `*` takes the rest of the path, slashes included. */
   readonly path: string;
-  /** `handler`: the handler authenticates by itself, as a part of its story. */
-  readonly who: 'key' | 'handler';
-  readonly handle: (api: Api, exchange: Exchange, rest: string) => Promise<void> | void;
 }
+
+type Answerer<Who extends unknown[]> = (
+  api: Api,
+  exchange: Exchange,
+  rest: string,
+  ...who: Who
+) => Promise<void> | void;
+
+/** `handler`: the handler authenticates by itself, as a part of its story. */
+type Endpoint = Place &
+  (
+    | { readonly who: 'key'; readonly handle: Answerer<[key: KeyRecord]> }
+    | { readonly who: 'handler' | 'anyone'; readonly handle: Answerer<[]> }
+  );
 
 const endpoints: readonly Endpoint[] = [
   { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
@@ -40,6 +54,8 @@ const endpoints: readonly Endpoint[] = [
       exchange.json(body);
     },
   },
+  { method: 'GET', path: '/v1/generation', who: 'key', handle: generation },
+  { method: 'GET', path: '/v1/receipt-keys', who: 'anyone', handle: publicKeys },
 ];
 
 const exact = new Map(
@@ -64,19 +80,19 @@ export function answer(api: Api, exchange: Exchange): Promise<void> {
 }
 
 async function enter(
-  { who, handle }: Endpoint,
+  endpoint: Endpoint,
   api: Api,
   exchange: Exchange,
   rest: string,
 ): Promise<void> {
-  if (who === 'handler') return handle(api, exchange, rest);
+  if (endpoint.who !== 'key') return endpoint.handle(api, exchange, rest);
   const { record } = await authenticate(api.keys, exchange.request, api.trustedProxies);
   exchange.preferErrorFormat(record.errorFormat);
   const leave = api.limits.admit(record.id, record.userId, (headers) =>
     exchange.addHeaders(headers),
   );
   leave();
-  return handle(api, exchange, rest);
+  return endpoint.handle(api, exchange, rest, record);
 }
 
 /** A slash in an id arrives plain or as %2F; proxies turn one into the other. */

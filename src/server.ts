@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
+import { receiptKey } from './accounts/receipt_key.ts';
 import { installationSecret } from './accounts/secret.ts';
 import { AnswerStore } from './answers/store.ts';
 import { type Config, isLoopback } from './config.ts';
@@ -127,6 +128,18 @@ function lane(database: Database, name: string, max = 1): Sql {
   return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
 }
 
+/** Calls until it succeeds, then remembers. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = null;
+      throw error;
+    });
+    return made;
+  };
+}
+
 function buildApi(
   config: Config,
   database: Database,
@@ -137,6 +150,10 @@ function buildApi(
   const routes = new Routes(config, sandboxUrl);
   return {
     models: new ModelBodies(routes),
+    receipts: {
+      sql: lane(database, 'receipts', 2),
+      key: once(() => receiptKey(database.sql, config)),
+    },
     keys: new KeyDirectory(lane(database, 'keys', 4), demoAllowed(config)),
     limits: new Limits({
       keyRpm: config.rateLimitRpm,

@@ -196,6 +196,7 @@ async function json({ info, text }: Block): Promise<void> {
   if (what === 'answer') actual = lastAnswer;
   else if (what === 'akai')
     actual = await akai(...words, ...(words[0] === 'wallet' ? ['--email', email] : []));
+  else if (what === 'printed') actual = JSON.parse(lastOutput);
   else if (what === 'error') actual = await failure(words[0] ?? '', words[1]);
   else if (what === 'GET') {
     const headers = { authorization: `Bearer ${key}` };

@@ -90,7 +90,7 @@ function parseFee(usd: string): number {
 }
 
 /** Pico-USD as a decimal string in USD without exponent or trailing zeros: 150000 → "0.00000015". */
-export function formatPrice(pico: number): string {
+export function formatPrice(pico: number | bigint): string {
   const digits = String(pico).padStart(13, '0');
   const fraction = digits.slice(-12).replace(/0+$/, '');
   return digits.slice(0, -12) + (fraction && `.${fraction}`);

@@ -20,6 +20,7 @@ const order = [
   'chat-completions',
   'models',
   'wallet',
+  'receipts',
   'errors',
   'self-hosting',
   'command-line',

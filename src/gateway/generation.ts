@@ -1,0 +1,125 @@
+/** GET /v1/generation: what one request was, cost and why; as plain JSON, or signed. GET /v1/receipt-keys: who signs. */
+import type { KeyRecord } from '../accounts/keys.ts';
+import { publicReceiptKeys, type ReceiptKey } from '../accounts/receipt_key.ts';
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { isPassing } from '../wallet/failure.ts';
+import {
+  type PublicReceipt,
+  publicReceipt,
+  receiptFormat,
+  signedText,
+} from '../wallet/receipt_form.ts';
+import { findReceipt, isUnderWay } from '../wallet/receipts.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface Receipts {
+  readonly sql: Sql;
+  /** Made or read at the first call. */
+  readonly key: () => Promise<ReceiptKey>;
+}
+
+interface Holder {
+  readonly receipts: Receipts;
+}
+
+/** The UUID in `chatcmpl-…`, `req_…` or by itself; null where there is none. */
+function requestIdIn(text: string): string | null {
+  const digits = text
+    .replace(/^(?:chatcmpl-|req_)/, '')
+    .replaceAll('-', '')
+    .toLowerCase();
+  if (!/^[0-9a-f]{32}$/.test(digits)) return null;
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
+/** @throws ApiError invalid_request without an id; not_found for what this account has not paid; database_unavailable */
+export async function generation(
+  { receipts }: Holder,
+  exchange: Exchange,
+  _rest: string,
+  { walletId }: KeyRecord,
+): Promise<void> {
+  const query = new URL(exchange.request.url ?? '/', 'http://localhost').searchParams;
+  const given = query.get('id');
+  if (!given)
+    throw new ApiError('invalid_request', {
+      message: 'Say which request: /v1/generation?id=chatcmpl-…, or its x-request-id.',
+      param: 'id',
+    });
+  const format = query.get('format') ?? 'json';
+  if (format !== 'json' && format !== 'receipt')
+    throw new ApiError('invalid_request', {
+      message: '"format" must be json or receipt.',
+      param: 'format',
+    });
+  const receipt = await read(() => receiptOf(receipts.sql, walletId, given));
+  if (format === 'receipt') {
+    const key = await read(receipts.key);
+    exchange.json(JSON.stringify(signed(receipt, key)));
+  } else exchange.json(JSON.stringify({ data: described(receipt) }));
+}
+
+async function receiptOf(sql: Sql, walletId: number, given: string): Promise<PublicReceipt> {
+  const id = requestIdIn(given);
+  const found = id && (await findReceipt(sql, walletId, id));
+  if (found) return publicReceipt(found);
+  const message =
+    id && (await isUnderWay(sql, walletId, id))
+      ? 'This request is still under way; its receipt is there before its last byte.'
+      : `No request of this account has the id ${given.slice(0, 100)}.`;
+  throw new ApiError('not_found', { message, param: 'id' });
+}
+
+/** A database that is away is no missing receipt. */
+async function read<T>(what: () => Promise<T>): Promise<T> {
+  try {
+    return await what();
+  } catch (cause) {
+    if (!isPassing(cause)) throw cause;
+    throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+  }
+}
+
+/** The receipt, and beside its own names those that OpenRouter's clients read. */
+function described(receipt: PublicReceipt): object {
+  const charged = JSON.rawJSON(receipt.charged);
+  const reasoning = receipt.lines.find((line) => line.class === 'reasoning')?.count ?? 0;
+  return {
+    ...receipt,
+    total_cost: charged,
+    usage: charged,
+    provider_name: receipt.provider,
+    latency: receipt.first_byte_ms,
+    generation_time: receipt.total_ms,
+    native_finish_reason: receipt.finish_reason,
+    native_tokens_prompt: receipt.tokens_prompt,
+    native_tokens_completion: receipt.tokens_completion,
+    native_tokens_reasoning: reasoning,
+  };
+}
+
+function signed(receipt: PublicReceipt, key: ReceiptKey): object {
+  const signature = {
+    algorithm: 'Ed25519',
+    key_id: key.id,
+    public_key: key.publicKey,
+    value: key.sign(signedText(receipt)),
+  };
+  return { format: receiptFormat, receipt, signature };
+}
+
+/** Answers anybody: a receipt can be checked by whoever is shown it. */
+export async function publicKeys({ receipts }: Holder, exchange: Exchange): Promise<void> {
+  const keys = await read(async () => {
+    await receipts.key();
+    return publicReceiptKeys(receipts.sql);
+  });
+  const shown = keys.map(({ id, publicKey, createdAt }) => ({
+    key_id: id,
+    algorithm: 'Ed25519',
+    public_key: publicKey,
+    created_at: createdAt,
+  }));
+  exchange.json(JSON.stringify({ keys: shown }));
+}
