@@ -2,7 +2,8 @@
  * `npm run bench`: what the gateway costs, as ratios to a bare proxy. About five minutes.
  *
  * Options (behind `--`): --quick for a rough answer in 90 s, which is printed only; --million for the memory over a million
- * requests; --only NAME for one of the measurements of CPU, printed only.
+ * requests; --only NAME for one of the measurements of CPU, printed only; --ledger for the wallet core by itself, which writes
+ * LEDGER.md, --only WORDS for those of its cases that have these in their names.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -18,6 +19,7 @@ import {
   warmUp,
 } from './cost.ts';
 import { measureFirstByte, measureWhole, streamCapacity } from './latency.ts';
+import { ledgerReport, measureLedger } from './ledger.ts';
 import { measureFlatness, measureStreams } from './memory.ts';
 import { machine } from './processes.ts';
 import { type Findings, isMet, report } from './report.ts';
@@ -27,6 +29,7 @@ import { Scene } from './scene.ts';
 interface Plan {
   readonly cost: Effort;
   readonly latency: Effort;
+  readonly ledger: Effort;
   readonly starts: number;
   /** Requests over which memory is watched, and for how many seconds at most. */
   readonly requests: number;
@@ -39,6 +42,7 @@ const plans = {
   full: {
     cost: { rounds: 5, seconds: 1.5 },
     latency: { rounds: 5, seconds: 1.2 },
+    ledger: { rounds: 5, seconds: 3 },
     starts: 3,
     requests: 60_000,
     watchSeconds: 20,
@@ -47,6 +51,7 @@ const plans = {
   quick: {
     cost: { rounds: 3, seconds: 0.8 },
     latency: { rounds: 3, seconds: 0.6 },
+    ledger: { rounds: 3, seconds: 1 },
     starts: 1,
     requests: 20_000,
     watchSeconds: 6,
@@ -116,12 +121,9 @@ async function findAll(scene: Scene, plan: Plan): Promise<Findings> {
   return { costs, capacities, latencies, books, starts, memory, flatness };
 }
 
-function circumstances(scene: Scene, command: string, loads: readonly number[]): string[] {
+function circumstances(bound: string, loads: readonly number[]): string[] {
   const { processors, memoryGb } = machine();
-  const bound =
-    scene.rest === null
-      ? 'nothing bound to processors'
-      : `proxies on processor 0, the rest on ${scene.rest}`;
+  const command = ['npm run bench', ...process.argv.slice(2)].join(' ');
   return [
     `${new Date().toISOString().slice(0, 10)}, \`${command}\`, commit ${commit()}`,
     `${processors}, ${memoryGb} GB, Linux ${release()}, Node ${process.versions.node}; ${bound}`,
@@ -157,9 +159,24 @@ function results(findings: Findings): string {
   return `${JSON.stringify(raw, short, 1)}\n`;
 }
 
+/** The wallet core by itself. */
+async function ledgerAlone(isQuick: boolean, only: string, before: number): Promise<void> {
+  const effort = isQuick ? plans.quick.ledger : plans.full.ledger;
+  const findings = await measureLedger(effort, say, only);
+  const bound = 'the process and PostgreSQL on two processors';
+  const text = ledgerReport(findings, circumstances(bound, [before, machine().load]));
+  say(`\n${text}`);
+  if (!isQuick && only === '') writeFileSync(join(import.meta.dirname, 'LEDGER.md'), text);
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, million: { type: 'boolean' }, only: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean' },
+      million: { type: 'boolean' },
+      only: { type: 'string' },
+      ledger: { type: 'boolean' },
+    },
   });
   if (process.platform !== 'linux') {
     say('The benchmark reads CPU and memory from /proc: run it on Linux.');
@@ -174,6 +191,10 @@ async function main(): Promise<number> {
   }, plan.mostSeconds * 1000).unref();
   const begun = performance.now();
   const before = machine().load;
+  if (values.ledger) {
+    await ledgerAlone(values.quick === true, values.only ?? '', before);
+    return 0;
+  }
   const scene = await Scene.start(cpus().length);
   try {
     say('Warming up …');
@@ -185,8 +206,11 @@ async function main(): Promise<number> {
       return 0;
     }
     const findings = await findAll(scene, plan);
-    const command = ['npm run bench', ...process.argv.slice(2)].join(' ');
-    const text = report(findings, circumstances(scene, command, [before, machine().load]));
+    const bound =
+      scene.rest === null
+        ? 'nothing bound to processors'
+        : `proxies on processor 0, the rest on ${scene.rest}`;
+    const text = report(findings, circumstances(bound, [before, machine().load]));
     say(`\n${text}`);
     if (!values.quick) {
       writeFileSync(join(import.meta.dirname, 'RESULTS.md'), text);

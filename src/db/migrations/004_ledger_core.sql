@@ -276,7 +276,7 @@ BEGIN
     UPDATE ledger_accounts a SET balance = a.balance - t.charged, held = a.held - t.held, ended = a.ended + t.ended
     FROM (SELECT wallet, sum(charged)::bigint AS charged, sum(amount)::bigint AS held, count(*) AS ended
           FROM charges GROUP BY wallet) t
-    WHERE a.id = t.wallet
+    WHERE a.id = t.wallet AND a.id = ANY (ARRAY(SELECT wallet FROM charges))
   )
   SELECT coalesce(array_agg(id), '{}') INTO ids FROM charges;
   IF p_limited THEN PERFORM ledger_count_keys(ids); END IF;
@@ -343,7 +343,8 @@ CREATE FUNCTION ledger_apply(
 ) RETURNS TABLE (row_kind text, ref bigint, first bigint, second bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 -- Planned once, by index: statistics of tables whose rows come and go by the second mislead, and planning costs more than doing.
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+-- A plan knows neither how long the arrays are nor how many wallets there will be: no loops inside loops.
+SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ended uuid[];
   fitting bigint[];
@@ -369,7 +370,8 @@ BEGIN
       -- Ended before: by this same settlement whose acknowledgement was lost, or by recovery. The caller compares.
       RETURN QUERY
         SELECT 'settle', s.ord, r.charged, (r.detail ->> 'recovered' IS NOT NULL)::int::bigint
-        FROM unnest(s_id) WITH ORDINALITY AS s (id, ord) LEFT JOIN receipts r ON r.id = s.id
+        FROM unnest(s_id) WITH ORDINALITY AS s (id, ord)
+        LEFT JOIN LATERAL (SELECT * FROM receipts WHERE id = s.id OFFSET 0) r ON true
         WHERE s.id <> ALL (ended);
     END IF;
   END IF;
@@ -382,7 +384,7 @@ BEGIN
         FROM unnest(h_wallet, h_wanted, h_grow) AS h (wallet, wanted, grow) WHERE NOT grow GROUP BY wallet
       ), fits AS (
         UPDATE ledger_accounts acc SET held = acc.held + asked.total FROM asked
-        WHERE acc.id = asked.wallet AND acc.balance - acc.held >= asked.total AND acc.balance >= p_floor AND NOT acc.keys_limited
+        WHERE acc.id = asked.wallet AND acc.id = ANY (p_wallets) AND acc.balance - acc.held >= asked.total AND acc.balance >= p_floor AND NOT acc.keys_limited
         RETURNING acc.id
       )
       SELECT array_agg(id) INTO fitting FROM fits;
