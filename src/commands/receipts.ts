@@ -4,7 +4,6 @@ import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { flaggedReceipts } from '../wallet/receipts.ts';
-import { verifyReceipt } from '../wallet/verify_receipt.ts';
 
 interface Said {
   readonly json: unknown;
@@ -28,7 +27,7 @@ async function read(path: string): Promise<string> {
 export async function verify(path: string, keyPath: string | null): Promise<Said> {
   const text = await read(path);
   const keys = keyPath === null ? null : await read(keyPath);
-  const { faults, checked, keyId } = verdictOf(text, keys, keyPath);
+  const { faults, checked, keyId } = await verdictOf(text, keys, keyPath);
   if (faults.length > 0)
     return {
       json: { ok: false, key_id: keyId, faults },
@@ -45,7 +44,9 @@ export async function verify(path: string, keyPath: string | null): Promise<Said
   };
 }
 
-function verdictOf(text: string, keys: string | null, keyPath: string | null) {
+async function verdictOf(text: string, keys: string | null, keyPath: string | null) {
+  // Loaded here because the server, and every other command, works without it.
+  const { verifyReceipt } = await import('../wallet/verify_receipt.ts');
   try {
     return verifyReceipt(text, keys);
   } catch (cause) {

@@ -68,6 +68,7 @@ export async function firstAnswer<T>(
   read: (call: UpstreamCall, target: Target) => Promise<T>,
 ): Promise<Answered<T>> {
   const attempts: Attempt[] = [];
+  hold.attempts = attempts;
   let retryAfterMs: number | null = null;
   for (const target of route.targets) {
     for (let attempt = 1; attempt <= triesOfOneOffer; attempt += 1) {

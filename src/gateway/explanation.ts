@@ -1,11 +1,11 @@
 /** What a receipt tells of a paid answer, as JSON text put together by hand: each paid request writes one. */
+
+import type { Offer } from '../catalogue/offers.ts';
 import type { PriceLevel } from '../catalogue/prices.ts';
 import type { Usage } from '../dialects/usage.ts';
 import type { Attempt } from './attempts.ts';
-import type { Target } from './choose.ts';
 import { receiptLines, unpricedClasses } from './meter.ts';
 import { readableJson } from './open_hold.ts';
-import type { Outlet } from './outlet.ts';
 
 export interface Circumstances {
   readonly finishReason: string | null;
@@ -13,12 +13,19 @@ export interface Circumstances {
   readonly reportedBy: 'provider' | 'estimate';
 }
 
+/** `performance.now()`. */
+interface Timing {
+  readonly startedAt: number;
+  /** When the provider's answer was there to be passed on; 0 where that was not noted. */
+  readonly answeredAt: number;
+}
+
 /** What a provider has put there; the books need no more of it. */
 const mostReasonLength = 64;
 
 export function explanation(
-  exchange: Outlet,
-  { offer }: Target,
+  { startedAt, answeredAt }: Timing,
+  { offer }: { readonly offer: Offer },
   attempts: readonly Attempt[],
   usage: Usage,
   level: PriceLevel,
@@ -30,9 +37,9 @@ export function explanation(
   const finish =
     finishReason === null ? 'null' : readableJson(finishReason.slice(0, mostReasonLength));
   const now = performance.now();
-  const began = exchange.answeredAt || now;
+  const began = answeredAt || now;
   const rest =
     (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
     (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
-  return `{"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - exchange.startedAt)},"durationMs":${Math.round(now - exchange.startedAt)}${rest}}`;
+  return `{"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - startedAt)},"durationMs":${Math.round(now - startedAt)}${rest}}`;
 }

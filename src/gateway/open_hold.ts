@@ -39,6 +39,8 @@ export class OpenHold implements HoldTaker {
   refused: Error | null = null;
   /** The hold is committed: what it pays for may be delivered. */
   isConfirmed = false;
+  /** Calls to providers that failed, for the receipt of a request that no other has answered. */
+  attempts: readonly object[] = [];
   /** Made where somebody waits before the commit, which most requests do not. */
   #waiting: PromiseWithResolvers<void> | null = null;
   #growing: Promise<unknown> = done;
@@ -177,7 +179,10 @@ export class OpenHold implements HoldTaker {
     await this.confirmed.catch(() => {});
     if (this.refused) return;
     const free = { cost: nano(0), chargeable: nano(0), inputTokens: 0, outputTokens: 0 };
-    const text = readableJson(detail);
+    const { attempts } = this;
+    const text = readableJson(
+      attempts.length > 0 ? { ...detail, failedAttempts: attempts } : detail,
+    );
     await this.settle({ outcome: 'released', provider: null, ...free, detail: text });
   }
 

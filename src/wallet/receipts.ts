@@ -60,7 +60,11 @@ export async function findReceipt(sql: Sql, walletId: number, id: string): Promi
       r.output_tokens AS "outputTokens", r.cost, r.charged, r.held, r.created_at AS "settledAt", r.detail,
       coalesce(t.amount, 0) AS refunded, t.note AS "refundNote", v.content -> 'userPrices' AS "priceList"
     FROM receipts r
-    LEFT JOIN transfers t ON t.id = r.id AND t.kind = 'refund'
+    LEFT JOIN LATERAL (
+      -- Made later than the request, and named after it.
+      SELECT sum(amount)::bigint AS amount, max(note) AS note FROM transfers
+      WHERE credit = r.wallet AND id > r.id AND kind = 'refund' AND starts_with(note, ${`req_${id.replaceAll('-', '')}`})
+    ) t ON true
     LEFT JOIN price_versions v ON v.id = r.detail ->> 'priceVersion'
     WHERE r.id = ${id} AND r.wallet = ${walletId}`;
   return row ? { ...row, refunded: nano(row.refunded), detail: modern(row.detail) } : null;

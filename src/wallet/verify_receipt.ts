@@ -83,19 +83,19 @@ function roundedUp(exact: bigint): bigint {
 }
 
 /** What costs what something else costs where it has no price of its own. */
-const substitutes: Readonly<Record<string, readonly string[]>> = {
-  input: ['input'],
-  cacheRead: ['cacheRead', 'input'],
-  cacheWrite: ['cacheWrite', 'input'],
-  cacheWrite1h: ['cacheWrite1h', 'cacheWrite', 'input'],
-  imageInput: ['imageInput', 'input'],
-  audioInput: ['audioInput', 'input'],
-  output: ['output'],
-  reasoning: ['reasoning', 'output'],
-  imageOutput: ['imageOutput', 'output'],
-  audioOutput: ['audioOutput', 'output'],
-  request: ['request'],
-};
+const substitutes: ReadonlyMap<string, readonly string[]> = new Map([
+  ['input', ['input']],
+  ['cacheRead', ['cacheRead', 'input']],
+  ['cacheWrite', ['cacheWrite', 'input']],
+  ['cacheWrite1h', ['cacheWrite1h', 'cacheWrite', 'input']],
+  ['imageInput', ['imageInput', 'input']],
+  ['audioInput', ['audioInput', 'input']],
+  ['output', ['output']],
+  ['reasoning', ['reasoning', 'output']],
+  ['imageOutput', ['imageOutput', 'output']],
+  ['audioOutput', ['audioOutput', 'output']],
+  ['request', ['request']],
+]);
 const outputClasses = new Set(['output', 'reasoning', 'imageOutput', 'audioOutput']);
 
 type Say = (isRight: boolean, claim: string) => void;
@@ -121,13 +121,14 @@ function checkLines(receipt: Receipt, say: Say): void {
   let sum = 0n;
   for (const line of lines) {
     const name = line.class;
-    sum += pico(line.usd);
-    say(pico(line.usd) === BigInt(line.count) * pico(line.usd_each), `line ${name}: count × price`);
-    const source = substitutes[name]?.find((other) => other in listed);
+    const own = pico(line.usd);
+    sum += own;
+    say(own === BigInt(line.count) * pico(line.usd_each), `line ${name}: count × price`);
+    const source = substitutes.get(name)?.find((other) => Object.hasOwn(listed, other));
     if (price_list) {
       const isListed = source !== undefined && listed[source] === line.usd_each;
       say(isListed, `line ${name}: the price is the one of the price list`);
-    } else say(name in substitutes, `line ${name}: a class that there is`);
+    } else say(substitutes.has(name), `line ${name}: a class that there is`);
     if (name === 'request') say(line.count === 1, 'line request: one request');
     else if (outputClasses.has(name)) completion += line.count;
     else prompt += line.count;
@@ -139,6 +140,15 @@ function checkLines(receipt: Receipt, say: Say): void {
   if (listed.request && pico(listed.request) > 0n)
     say(names.includes('request'), 'the fee for the request has its line');
   say(pico(receipt.cost_unrounded) === sum, 'cost_unrounded is the sum of the lines');
+}
+
+/** What does not fit in a receipt's numbers, its signature aside. @throws ZodError for what has not the form of a receipt */
+export function wrongSums(receipt: unknown): readonly string[] {
+  const faults: string[] = [];
+  checkSums(Receipt.parse(receipt), (isRight, claim) => {
+    if (!isRight) faults.push(claim);
+  });
+  return faults;
 }
 
 function checkSums(receipt: Receipt, say: Say): void {
@@ -195,7 +205,9 @@ function checkSignature({ receipt, signature }: z.infer<typeof Signed>, say: Say
   say(key_id === keyIdOf(public_key), 'the id of the key is that of the key');
   const bytes = Buffer.from(value, 'base64url');
   // Another spelling of the same bytes is still a change.
-  const isPlain = bytes.toString('base64url') === value;
+  const isPlain = [value, public_key].every(
+    (text) => Buffer.from(text, 'base64url').toString('base64url') === text,
+  );
   let isRight = false;
   try {
     isRight = isPlain && verify(null, Buffer.from(signedText(receipt)), rawKey(public_key), bytes);
