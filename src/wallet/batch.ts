@@ -1,5 +1,7 @@
 /** One call of the SQL function that applies a batch of settlements and holds. Fenced for speed: parameters are PostgreSQL array literals built here, one string a column. */
 import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { type KeyLimit, KeyLimitError, type KeyRoom, keyLimits } from './key_limits.ts';
 import type { Nano } from './money.ts';
 
 export type Outcome = 'settled' | 'estimated' | 'recovered' | 'released';
@@ -36,22 +38,52 @@ export interface WalletState {
   readonly walletId: number;
   readonly balance: Nano;
   readonly held: Nano;
+  /** Keys that pay from it have limits. */
+  readonly isLimited: boolean;
+}
+
+export interface HoldAnswer {
+  /** Amount granted, or a refusal: see `refusal`. */
+  readonly granted: number;
+  /** What the limits of the key leave it; null for a key without. */
+  readonly room: KeyRoom | null;
 }
 
 /** Positions count from 1, as PostgreSQL does. What is not mentioned went as asked. */
 export interface BatchAnswer {
   readonly wallets: readonly WalletState[];
-  /** Amount granted, or a refusal: see `refusal`. */
-  readonly holds: ReadonlyMap<number, number>;
+  readonly holds: ReadonlyMap<number, HoldAnswer>;
   readonly settlements: ReadonlyMap<number, { charged: number | null; recovered: boolean }>;
 }
 
-/** What the database answers in place of an amount; -11 to -14 are the limits of a key, in this order. */
-export const refusal = { cannotPay: -1, heldByOthers: -2, holdIsGone: -3, keyLimits: -11 } as const;
-export const keyLimits = ['total', 'daily', 'weekly', 'monthly'] as const;
+/**
+ * What the database answers in place of an amount; from `keyLimit` down are the limits of a key, in their order, that do not
+ * leave it, and from `keyHeldByOthers` those that would but for what other requests of the key hold.
+ */
+export const refusal = {
+  cannotPay: -1,
+  heldByOthers: -2,
+  holdIsGone: -3,
+  keyLimit: -11,
+  keyHeldByOthers: -21,
+} as const;
+
+/** Whether other requests of the key hold what its limits leave. */
+export function isKeyBusy(answer: number): boolean {
+  return answer <= refusal.keyHeldByOthers;
+}
+
+/** What the client is told of a refusal. */
+export function refusalOf(answer: number, room: KeyRoom | null): ApiError {
+  const isBusy = isKeyBusy(answer);
+  const limit = keyLimits[(isBusy ? refusal.keyHeldByOthers : refusal.keyLimit) - answer];
+  return limit && room
+    ? new KeyLimitError({ ...room, limit }, isBusy)
+    : new ApiError('insufficient_credits');
+}
 
 interface Row {
-  row_kind: 'wallet' | 'hold' | 'settle';
+  row_kind: 'wallet' | 'limited' | 'hold' | `hold ${KeyLimit}` | 'settle';
   ref: number;
   first: number | null;
   second: number | null;
@@ -127,14 +159,20 @@ export async function applyBatch(
 
 function readAnswer(rows: readonly Row[]): BatchAnswer {
   const wallets: WalletState[] = [];
-  const holds = new Map<number, number>();
+  const holds = new Map<number, HoldAnswer>();
   const settlements = new Map<number, { charged: number | null; recovered: boolean }>();
   for (const { row_kind, ref, first, second } of rows) {
-    if (row_kind === 'wallet')
+    if (row_kind === 'wallet' || row_kind === 'limited') {
+      const isLimited = row_kind === 'limited';
       // as: bigint columns that the database keeps within safe integers
-      wallets.push({ walletId: ref, balance: first as Nano, held: second as Nano });
-    else if (row_kind === 'hold') holds.set(ref, first ?? refusal.holdIsGone);
-    else settlements.set(ref, { charged: first, recovered: second === 1 });
+      wallets.push({ walletId: ref, balance: first as Nano, held: second as Nano, isLimited });
+    } else if (row_kind === 'settle')
+      settlements.set(ref, { charged: first, recovered: second === 1 });
+    else {
+      const limit = keyLimits.find((name) => row_kind === `hold ${name}`);
+      const room = limit ? { limit, left: second ?? 0 } : null;
+      holds.set(ref, { granted: first ?? refusal.holdIsGone, room });
+    }
   }
   return { wallets, holds, settlements };
 }

@@ -11,14 +11,16 @@ import {
   applyBatch,
   type BatchAnswer,
   type Hold,
-  keyLimits,
+  isKeyBusy,
   refusal,
+  refusalOf,
   type Settlement,
   type WalletState,
 } from './batch.ts';
 import { isBusy } from './busy.ts';
 import { CheckpointLane } from './checkpoints.ts';
 import { isPassing, SettlementLost } from './failure.ts';
+import type { KeyRoom } from './key_limits.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
 import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
@@ -35,8 +37,8 @@ export interface LedgerSettings {
 
 /** Who asked for a hold. One of the two is called, once, after the commit. */
 export interface HoldTaker {
-  /** @param amount nano-USD, from `least` to `wanted` */
-  grant(amount: Nano): void;
+  /** @param amount nano-USD, from `least` to `wanted` @param room what the limits of the key leave it; null without limits */
+  grant(amount: Nano, room: KeyRoom | null): void;
   /** @param error ApiError insufficient_credits or database_unavailable, SettlementLost for a hold that should grow */
   refuse(error: Error): void;
 }
@@ -55,6 +57,8 @@ interface KnownWallet {
   balance: number;
   free: number;
   readAt: number;
+  /** Keys that pay from it have limits, which this process does not know. */
+  isLimited: boolean;
   /** Sum of holds that were asked for and not yet answered. */
   unconfirmed: number;
 }
@@ -171,7 +175,7 @@ export class Ledger {
   /** Whether a hold of this size may travel beside the upstream call instead of before it. */
   isComfortable(walletId: number, amount: Nano): boolean {
     const known = this.#wallets.get(walletId);
-    if (!known) return false;
+    if (!known || known.isLimited) return false;
     const now = performance.now();
     return (
       known.free - known.unconfirmed >= richness.holds * amount &&
@@ -182,7 +186,7 @@ export class Ledger {
 
   #enqueueHold(work: Hold, taker: HoldTaker, askedAt: number): void {
     const deadline = askedAt + this.#settings.holdWaitMs;
-    this.#holds.push({ work, taker, deadline, isNext: false });
+    this.#holds.push({ work, taker, deadline, isNext: false, waitsFor: 'wallet' });
     this.#schedule();
   }
 
@@ -294,13 +298,10 @@ export class Ledger {
 
   #learn(wallets: readonly WalletState[]): void {
     const readAt = performance.now();
-    for (const { walletId, balance, held } of wallets) {
-      const known = this.#wallets.get(walletId);
-      if (known) {
-        known.balance = balance;
-        known.free = balance - held;
-        known.readAt = readAt;
-      } else this.#wallets.set(walletId, { balance, free: balance - held, readAt, unconfirmed: 0 });
+    for (const { walletId, balance, held, isLimited } of wallets) {
+      const unconfirmed = this.#wallets.get(walletId)?.unconfirmed ?? 0;
+      const free = balance - held;
+      this.#wallets.set(walletId, { balance, free, readAt, isLimited, unconfirmed });
     }
   }
 
@@ -319,18 +320,21 @@ export class Ledger {
 
   #answerHolds(holds: readonly PendingHold[], answer: BatchAnswer): void {
     holds.forEach((pending, index) => {
-      const granted = answer.holds.get(index + 1) ?? pending.work.wanted;
-      if (granted === refusal.heldByOthers && performance.now() < pending.deadline) {
+      const { granted = pending.work.wanted, room = null } = answer.holds.get(index + 1) ?? {};
+      const waitsFor = isKeyBusy(granted) ? 'key' : 'wallet';
+      const mayWait = waitsFor === 'key' || granted === refusal.heldByOthers;
+      if (mayWait && performance.now() < pending.deadline) {
+        pending.waitsFor = waitsFor;
         this.#waiting.push(pending);
         return;
       }
       this.#forgetUnconfirmed(pending.work);
       if (granted < 0 && !pending.work.grow) this.#open.delete(pending.work.id);
       const { taker } = pending;
-      if (granted >= 0) taker.grant(nano(granted));
+      if (granted >= 0) taker.grant(nano(granted), room);
       else if (granted === refusal.holdIsGone)
         taker.refuse(new SettlementLost('the hold was recovered from this process'));
-      else taker.refuse(refusalOf(granted));
+      else taker.refuse(refusalOf(granted, room));
     });
   }
 
@@ -387,14 +391,4 @@ export class Ledger {
       // No hold was there, or recovery has it: either way nothing is left to release.
     });
   }
-}
-
-function refusalOf(answer: number): ApiError {
-  const limit = keyLimits[refusal.keyLimits - answer];
-  return limit
-    ? new ApiError('insufficient_credits', {
-        message: `Insufficient credits: the ${limit} limit of this API key is used up.`,
-        details: { limit_source: 'key' },
-      })
-    : new ApiError('insufficient_credits');
 }

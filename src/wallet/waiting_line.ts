@@ -1,5 +1,5 @@
 /**
- * Holds that wait for money which other requests of their wallet hold: in line, so that a large one is not overtaken for
+ * Holds that wait for money which other requests of their wallet, or of their key that has limits, hold: in line, so that a large one is not overtaken for
  * ever by small ones. What grows a hold never stands behind: its answer is on its way, and gives money back when it is done.
  */
 import type { Hold } from './batch.ts';
@@ -10,6 +10,8 @@ export interface InLine {
   readonly deadline: number;
   /** It waited, and its turn has come. */
   isNext: boolean;
+  /** Whose money it waited for last. */
+  waitsFor: 'wallet' | 'key';
 }
 
 export class WaitingLine<T extends InLine> {
@@ -26,17 +28,23 @@ export class WaitingLine<T extends InLine> {
   /** Of holds that would go, those that may; the others step behind those of their wallet that wait already. */
   letPass(holds: T[]): T[] {
     if (this.#line.length === 0) return holds;
-    const short = new Set(this.#line.map(({ work }) => work.walletId));
+    const short = new Map<number | string | null, InLine['waitsFor']>();
+    for (const { work, waitsFor } of this.#line)
+      short.set(waitsFor === 'key' ? work.keyId : work.walletId, waitsFor);
     return holds.filter((pending) => {
-      const mayPass = pending.work.grow || pending.isNext || !short.has(pending.work.walletId);
-      if (!mayPass) this.#line.push(pending);
-      return mayPass;
+      const { grow, walletId, keyId } = pending.work;
+      const waitsFor = short.get(walletId) ?? short.get(keyId);
+      if (grow || pending.isNext || !waitsFor) return true;
+      pending.waitsFor = waitsFor;
+      this.#line.push(pending);
+      return false;
     });
   }
 
   /**
    * Takes out those whose turn has come: of each wallet, first come first served, as many as its free money will do for, and
-   * at least the first; also those whose time is over, for their last try.
+   * at least the first; also those whose time is over, for their last try. Those that wait for their key all go: the database,
+   * which alone knows what it has free, lets none pass another.
    * @param freeOf nano-USD that a wallet has free, as far as is known
    */
   takeNext(freeOf: (walletId: number) => number): T[] {
@@ -47,6 +55,11 @@ export class WaitingLine<T extends InLine> {
     const staying: T[] = [];
     for (const pending of this.#line.sort((a, b) => a.deadline - b.deadline)) {
       const { walletId, wanted, grow } = pending.work;
+      if (pending.waitsFor === 'key') {
+        pending.isNext = true;
+        next.push(pending);
+        continue;
+      }
       const before = left.get(walletId);
       const rest = (before ?? freeOf(walletId)) - wanted;
       if (grow || before === undefined || rest >= 0 || now >= pending.deadline) {

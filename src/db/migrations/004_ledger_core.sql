@@ -40,6 +40,8 @@ ALTER TABLE ledger_accounts
   ALTER COLUMN kind TYPE ledger_account_kind USING kind::ledger_account_kind,
   -- Whether a key that pays from this wallet has limits: then its holds are taken one by one.
   ADD COLUMN keys_limited boolean NOT NULL DEFAULT false,
+  -- Whether there is a row in key_limits for one: then settlements are counted there.
+  ADD COLUMN keys_counted boolean NOT NULL DEFAULT false,
   -- Receipts of this wallet: tells when one is gone that cost nothing, which no sum would miss.
   ADD COLUMN ended bigint NOT NULL DEFAULT 0,
   ADD COLUMN seal bytea;
@@ -163,8 +165,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfers_othe
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON receipts_other
   FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 
--- What a key may spend, and has spent, for keys that have a limit; nano-USD. Days, weeks (from Monday) and months are those of
--- Dhaka. Who changes a row has locked the wallet of the key.
+-- What a key may spend, and has spent, for keys that have had a limit or were asked what they spent; nano-USD. Days, weeks
+-- (from Monday) and months are those of Dhaka. Who changes a row has locked the wallet of the key.
 CREATE TABLE key_limits (
   key_id uuid PRIMARY KEY,
   wallet bigint NOT NULL,
@@ -172,6 +174,7 @@ CREATE TABLE key_limits (
   daily_limit bigint,
   weekly_limit bigint,
   monthly_limit bigint,
+  -- What its open requests hold; 0 for a key without a limit, whose holds nobody counts.
   held bigint NOT NULL DEFAULT 0,
   total_used bigint NOT NULL DEFAULT 0,
   -- Day up to which the three below count; a later one has used nothing yet.
@@ -179,69 +182,83 @@ CREATE TABLE key_limits (
   day_used bigint NOT NULL DEFAULT 0,
   week_used bigint NOT NULL DEFAULT 0,
   month_used bigint NOT NULL DEFAULT 0,
-  seal bytea NOT NULL
-);
+  -- False until what was spent before the row was made has been added.
+  counted boolean NOT NULL,
+  seal bytea NOT NULL,
+  CHECK (least(total_limit, daily_limit, weekly_limit, monthly_limit) >= 0)
+) WITH (fillfactor = 50);
 
-CREATE FUNCTION key_limit_seal(key_id uuid, wallet bigint, total_limit bigint, daily_limit bigint, weekly_limit bigint,
-  monthly_limit bigint, held bigint, total_used bigint, day date, day_used bigint, week_used bigint, month_used bigint)
-RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
-RETURN int8send(hash_record_extended(ROW(key_id, wallet, total_limit, daily_limit, weekly_limit, monthly_limit, held, total_used,
-  day, day_used, week_used, month_used), 0));
+CREATE FUNCTION key_limit_seal(k key_limits) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
+RETURN int8send(hash_record_extended(ROW(k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit, k.monthly_limit, k.held,
+  k.total_used, k.day, k.day_used, k.week_used, k.month_used, k.counted), 0));
 
 -- Asked before a row is sealed anew: one that lies keeps its wrong seal.
 CREATE FUNCTION ledger_key_is_sound(k key_limits) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
-RETURN k.seal = key_limit_seal(k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit, k.monthly_limit, k.held, k.total_used,
-  k.day, k.day_used, k.week_used, k.month_used);
+RETURN k.seal = key_limit_seal(k);
+
+-- Writes a row and seals it.
+CREATE FUNCTION ledger_write_key(k key_limits) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO key_limits AS o SELECT k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit, k.monthly_limit, k.held,
+    k.total_used, k.day, k.day_used, k.week_used, k.month_used, k.counted, key_limit_seal(k)
+  ON CONFLICT (key_id) DO UPDATE SET total_limit = excluded.total_limit, daily_limit = excluded.daily_limit,
+    weekly_limit = excluded.weekly_limit, monthly_limit = excluded.monthly_limit, held = excluded.held,
+    total_used = excluded.total_used, day = excluded.day, day_used = excluded.day_used, week_used = excluded.week_used,
+    month_used = excluded.month_used, counted = excluded.counted,
+    seal = CASE WHEN ledger_key_is_sound(o) THEN excluded.seal ELSE o.seal END
+$$;
 
 -- Dhaka is six hours ahead, all year.
 CREATE FUNCTION ledger_day(moment timestamptz) RETURNS date LANGUAGE sql IMMUTABLE
 RETURN ((moment AT TIME ZONE 'UTC') + interval '6 hours')::date;
 
--- What the limits of a key leave free, and which of them is the tightest: 1 total, 2 daily, 3 weekly, 4 monthly; null without a limit.
--- `whole`: the same with nothing held.
-CREATE FUNCTION ledger_key_room(p_key uuid, OUT free bigint, OUT whole bigint, OUT tightest int)
-LANGUAGE plpgsql STABLE AS $$
+-- What was used up to `p_day` in its day, week or month, if that is the one of `p_today` too; else nothing.
+CREATE FUNCTION ledger_used(p_unit text, p_day date, p_today date, p_used bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN date_trunc(p_unit, p_day::timestamp) = date_trunc(p_unit, p_today::timestamp) THEN p_used ELSE 0 END;
+
+-- What the limits of a key leave it, with nothing held: total, daily, weekly, monthly; null where there is no such limit.
+-- A day that has begun does not end before its time: a clock that is set back gives no limit anew.
+CREATE FUNCTION ledger_key_rooms(p_key uuid, OUT rooms bigint[], OUT held bigint) LANGUAGE sql STABLE AS $$
+  SELECT ARRAY[
+    k.total_limit - k.total_used,
+    k.daily_limit - ledger_used('day', k.day, today, k.day_used),
+    k.weekly_limit - ledger_used('week', k.day, today, k.week_used),
+    k.monthly_limit - ledger_used('month', k.day, today, k.month_used)
+  ], k.held
+  FROM key_limits k, LATERAL (SELECT greatest(k.day, ledger_day(clock_timestamp())) AS today) now WHERE k.key_id = p_key
+$$;
+
+-- Which of the limits leaves less than an amount, 0 for none: of several the one that stays longest.
+CREATE FUNCTION ledger_full_limit(rooms bigint[], amount bigint) RETURNS int LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN rooms[1] < amount THEN 1 WHEN rooms[4] < amount THEN 4 WHEN rooms[3] < amount THEN 3 WHEN rooms[2] < amount THEN 2 ELSE 0 END;
+
+-- Counts what these requests, whose receipts have been written by this transaction, have cost their keys: on the day of the receipt.
+CREATE FUNCTION ledger_count_keys(p_ids uuid[])
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   k key_limits%ROWTYPE;
-  today date := ledger_day(clock_timestamp());
+  ended record;
+  today date;
 BEGIN
-  SELECT * INTO k FROM key_limits WHERE key_id = p_key;
-  IF NOT FOUND THEN RETURN; END IF;
-  SELECT room, which INTO whole, tightest FROM (VALUES
-    (k.total_limit - k.total_used, 1),
-    (k.daily_limit - CASE WHEN k.day = today THEN k.day_used ELSE 0 END, 2),
-    (k.weekly_limit - CASE WHEN date_trunc('week', k.day) = date_trunc('week', today) THEN k.week_used ELSE 0 END, 3),
-    (k.monthly_limit - CASE WHEN date_trunc('month', k.day) = date_trunc('month', today) THEN k.month_used ELSE 0 END, 4)
-  ) AS rooms (room, which) WHERE room IS NOT NULL ORDER BY room, which LIMIT 1;
-  free := whole - k.held;
+  FOR ended IN SELECT key_id, sum(held)::bigint AS held, sum(charged)::bigint AS charged FROM receipts WHERE id = ANY (p_ids) GROUP BY key_id LOOP
+    SELECT * INTO k FROM key_limits WHERE key_id = ended.key_id;
+    CONTINUE WHEN NOT FOUND;
+    IF least(k.total_limit, k.daily_limit, k.weekly_limit, k.monthly_limit) IS NOT NULL THEN k.held := k.held - ended.held; END IF;
+    today := greatest(k.day, ledger_day(now()));
+    k.total_used := k.total_used + ended.charged;
+    k.day_used := ledger_used('day', k.day, today, k.day_used) + ended.charged;
+    k.week_used := ledger_used('week', k.day, today, k.week_used) + ended.charged;
+    k.month_used := ledger_used('month', k.day, today, k.month_used) + ended.charged;
+    k.day := today;
+    PERFORM ledger_write_key(k);
+  END LOOP;
 END $$;
-
--- Counts what these requests, whose receipts have been written, have cost their keys.
-CREATE FUNCTION ledger_count_keys(p_ids uuid[])
-RETURNS void LANGUAGE sql AS $$
-  UPDATE key_limits k SET held = n.held, total_used = n.total_used, day = n.today,
-    day_used = n.day_used, week_used = n.week_used, month_used = n.month_used,
-    seal = CASE WHEN ledger_key_is_sound(k) THEN key_limit_seal(k.key_id, k.wallet, k.total_limit, k.daily_limit, k.weekly_limit,
-      k.monthly_limit, n.held, n.total_used, n.today, n.day_used, n.week_used, n.month_used) ELSE k.seal END
-  FROM (
-    SELECT key_id, today, o.held - r.held AS held, total_used + charged AS total_used,
-      CASE WHEN day = today THEN day_used ELSE 0 END + charged AS day_used,
-      CASE WHEN date_trunc('week', day) = date_trunc('week', today) THEN week_used ELSE 0 END + charged AS week_used,
-      CASE WHEN date_trunc('month', day) = date_trunc('month', today) THEN month_used ELSE 0 END + charged AS month_used
-    FROM key_limits o JOIN (
-      SELECT key_id, sum(held)::bigint AS held, sum(charged)::bigint AS charged, ledger_day(clock_timestamp()) AS today
-      FROM receipts WHERE id = ANY (p_ids) GROUP BY key_id
-    ) r USING (key_id)
-  ) n
-  WHERE k.key_id = n.key_id
-$$;
 
 -- Ends holds: charges at most the hold, books what exceeds it to the operator, gives the rest back.
 -- The caller has locked the wallets, in a statement of its own, so that this one sees what the locks waited for.
--- s_detail: JSON texts, one a line. p_limited: keys of these wallets have limits. Returns the ids whose hold was there to end.
+-- s_detail: JSON texts, one a line. p_counted: keys of these wallets are counted. Returns the ids whose hold was there to end.
 CREATE FUNCTION ledger_settle(
   s_id uuid[], s_cost bigint[], s_chargeable bigint[], s_outcome request_outcome[], s_provider text[],
-  s_input int[], s_output int[], s_detail text, p_limited boolean
+  s_input int[], s_output int[], s_detail text, p_counted boolean
 ) RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
   ids uuid[];
@@ -279,14 +296,15 @@ BEGIN
     WHERE a.id = t.wallet AND a.id = ANY (ARRAY(SELECT wallet FROM charges))
   )
   SELECT coalesce(array_agg(id), '{}') INTO ids FROM charges;
-  IF p_limited THEN PERFORM ledger_count_keys(ids); END IF;
+  IF p_counted THEN PERFORM ledger_count_keys(ids); END IF;
   RETURN ids;
 END $$;
 
 -- One hold, or the growth of one, by itself: grants between `least` and `wanted`, as much as is free.
 -- h_believed: what the process takes the hold to be that should grow; it is more where this growth has been applied before.
 -- Returns the amount granted; -1 when the wallet could not pay it even with nothing held; -2 when other requests hold the money;
--- -3 when the hold that should grow is gone; -11 to -14 when a limit of the key is used up (total, daily, weekly, monthly).
+-- -3 when the hold that should grow is gone; -11 to -14 when a limit of the key could not pay it even with nothing held (total, daily,
+-- weekly, monthly; of several the one that stays longest), -21 to -24 when it could but for what other requests of the key hold.
 CREATE FUNCTION ledger_hold_one(
   p_instance uuid, h_id uuid, h_wallet bigint, h_wanted bigint, h_least bigint, h_key uuid, h_model text,
   h_grow boolean, h_believed bigint, p_floor bigint
@@ -295,7 +313,10 @@ DECLARE
   account ledger_accounts%ROWTYPE;
   own bigint := 0;
   granted bigint;
-  room record;
+  rooms bigint[];
+  key_held bigint;
+  full_limit int;
+  limits key_limits%ROWTYPE;
 BEGIN
   SELECT * INTO STRICT account FROM ledger_accounts WHERE id = h_wallet;
   SELECT amount INTO own FROM holds WHERE id = h_id;
@@ -305,13 +326,18 @@ BEGIN
   IF h_grow AND own > h_believed THEN RETURN own - h_believed; END IF;
   granted := least(h_wanted, account.balance - account.held);
   IF NOT h_grow AND account.balance < p_floor THEN RETURN -1; END IF;
+  own := coalesce(own, 0);
+  IF granted < h_least AND account.balance - own < h_least THEN RETURN -1; END IF;
   IF account.keys_limited THEN
-    room := ledger_key_room(h_key);
-    IF room.free < granted THEN granted := room.free; END IF;
-    IF room.whole - coalesce(own, 0) < h_least OR room.whole <= 0 THEN RETURN -10 - room.tightest; END IF;
+    SELECT r.rooms, r.held INTO rooms, key_held FROM ledger_key_rooms(h_key) r;
+    full_limit := ledger_full_limit(rooms, own + h_least);
+    IF h_least > 0 AND full_limit > 0 THEN RETURN -10 - full_limit; END IF;
+    granted := least(granted, rooms[1] - key_held, rooms[2] - key_held, rooms[3] - key_held, rooms[4] - key_held);
+    -- A limit that was lowered below what is held leaves nothing, which is what may cost nothing.
+    IF granted < 0 AND h_least = 0 THEN granted := 0; END IF;
   END IF;
-  IF granted < h_least OR granted < 0 THEN
-    RETURN CASE WHEN account.balance - coalesce(own, 0) < h_least THEN -1 ELSE -2 END;
+  IF granted < h_least THEN
+    RETURN CASE WHEN account.balance - account.held < h_least THEN -2 ELSE -20 - ledger_full_limit(rooms, key_held + h_least) END;
   END IF;
   IF h_grow THEN
     UPDATE holds SET amount = amount + granted,
@@ -322,10 +348,10 @@ BEGIN
       hold_seal(h_id, h_wallet, p_instance, granted, h_key, h_model, 0, 0, 0, now()));
   END IF;
   UPDATE ledger_accounts SET held = held + granted WHERE id = h_wallet;
-  IF account.keys_limited THEN
-    UPDATE key_limits SET held = held + granted, seal = CASE WHEN ledger_key_is_sound(key_limits) THEN key_limit_seal(key_id, wallet,
-      total_limit, daily_limit, weekly_limit, monthly_limit, held + granted, total_used, day, day_used, week_used, month_used) ELSE seal END
-    WHERE key_id = h_key;
+  IF least(rooms[1], rooms[2], rooms[3], rooms[4]) IS NOT NULL THEN
+    SELECT * INTO limits FROM key_limits WHERE key_id = h_key;
+    limits.held := limits.held + granted;
+    PERFORM ledger_write_key(limits);
   END IF;
   RETURN granted;
 END $$;
@@ -333,8 +359,9 @@ END $$;
 -- A batch of settlements and holds, committed together. Settlements first: what they give back, the holds may use.
 -- p_epoch: failures that the process has met; a batch of an earlier epoch, which the network delivers late, is refused.
 -- p_careful: some of these may have been applied before (a lost acknowledgement): take holds one by one, asking whether they are there.
--- Rows returned: ('wallet', id, balance, held) for each wallet; ('hold', position, granted or refusal, 0) for holds that were not
--- granted as wanted; ('settle', position, charged or null, 1 when by recovery) for settlements that found no hold.
+-- Rows returned: ('wallet', id, balance, held) for each wallet, ('limited', …) where its keys have limits; ('hold', position, granted or
+-- refusal, 0) for holds that were not granted as wanted, ('hold total' or '… daily', '… weekly', '… monthly', …, …, room) for all of a key with
+-- limits, of which this one leaves least, that much with nothing held; ('settle', position, charged or null, 1 when by recovery) for settlements that found no hold.
 CREATE FUNCTION ledger_apply(
   p_instance uuid, p_epoch int, p_floor bigint, p_careful boolean, p_wallets bigint[],
   s_id uuid[], s_cost bigint[], s_chargeable bigint[], s_outcome request_outcome[], s_provider text[],
@@ -352,7 +379,10 @@ DECLARE
   granted bigint;
   pos int;
   known int;
+  counted boolean;
   limited boolean;
+  full_keys uuid[] := '{}';
+  full_answers bigint[] := '{}';
 BEGIN
   -- A batch of this process that still runs has the same lock: it ends before a later epoch begins.
   SELECT epoch INTO known FROM instances WHERE id = p_instance FOR SHARE;
@@ -361,11 +391,11 @@ BEGIN
   END IF;
   IF known < p_epoch THEN UPDATE instances SET epoch = p_epoch WHERE id = p_instance; END IF;
 
-  SELECT bool_or(locked.keys_limited) INTO limited
-  FROM (SELECT keys_limited FROM ledger_accounts WHERE id = ANY (p_wallets) ORDER BY id FOR NO KEY UPDATE) locked;
+  SELECT bool_or(locked.keys_counted), bool_or(locked.keys_limited) INTO counted, limited
+  FROM (SELECT keys_counted, keys_limited FROM ledger_accounts WHERE id = ANY (p_wallets) ORDER BY id FOR NO KEY UPDATE) locked;
 
   IF cardinality(s_id) > 0 THEN
-    ended := ledger_settle(s_id, s_cost, s_chargeable, s_outcome, s_provider, s_input, s_output, s_detail, limited);
+    ended := ledger_settle(s_id, s_cost, s_chargeable, s_outcome, s_provider, s_input, s_output, s_detail, counted);
     IF cardinality(ended) < cardinality(s_id) THEN
       -- Ended before: by this same settlement whose acknowledgement was lost, or by recovery. The caller compares.
       RETURN QUERY
@@ -398,17 +428,33 @@ BEGIN
     IF admitted < cardinality(h_id) THEN
       FOR pos IN 1 .. cardinality(h_id) LOOP
         CONTINUE WHEN NOT p_careful AND NOT h_grow[pos] AND EXISTS (SELECT 1 FROM holds WHERE id = h_id[pos]);
-        granted := ledger_hold_one(p_instance, h_id[pos], h_wallet[pos], h_wanted[pos],
-          h_least[pos], h_key[pos], h_model[pos], h_grow[pos], h_believed[pos], p_floor);
-        IF granted <> h_wanted[pos] THEN
-          row_kind := 'hold'; ref := pos; first := granted; second := 0;
+        -- Behind one that waits for the room of its key: nobody is to pass it by.
+        IF NOT p_careful AND NOT h_grow[pos] AND h_key[pos] = ANY (full_keys) THEN
+          granted := full_answers[array_position(full_keys, h_key[pos])];
+        ELSE
+          granted := ledger_hold_one(p_instance, h_id[pos], h_wallet[pos], h_wanted[pos],
+            h_least[pos], h_key[pos], h_model[pos], h_grow[pos], h_believed[pos], p_floor);
+          IF granted < -20 THEN
+            full_keys := full_keys || h_key[pos];
+            full_answers := full_answers || granted;
+          END IF;
+        END IF;
+        row_kind := 'hold';
+        second := 0;
+        IF limited THEN
+          SELECT 'hold ' || which, room INTO row_kind, second FROM ledger_key_rooms(h_key[pos]) r,
+            unnest(r.rooms, ARRAY['total', 'daily', 'weekly', 'monthly']) AS l (room, which)
+            WHERE room IS NOT NULL ORDER BY room LIMIT 1;
+        END IF;
+        IF granted <> h_wanted[pos] OR row_kind <> 'hold' THEN
+          row_kind := coalesce(row_kind, 'hold'); ref := pos; first := granted;
           RETURN NEXT;
         END IF;
       END LOOP;
     END IF;
   END IF;
 
-  RETURN QUERY SELECT 'wallet', acc.id, acc.balance, acc.held FROM ledger_accounts acc WHERE acc.id = ANY (p_wallets);
+  RETURN QUERY SELECT CASE WHEN acc.keys_limited THEN 'limited' ELSE 'wallet' END, acc.id, acc.balance, acc.held FROM ledger_accounts acc WHERE acc.id = ANY (p_wallets);
 END $$;
 
 -- Raises checkpoints. Returns the ids whose hold is gone.
@@ -440,7 +486,7 @@ DECLARE
   ids uuid[];
   wallets bigint[];
   recovered int := 0;
-  limited boolean;
+  counted boolean;
 BEGIN
   SELECT array_agg(id), array_agg(DISTINCT wallet) INTO ids, wallets FROM (
     SELECT h.id, h.wallet FROM holds h LEFT JOIN instances i ON i.id = h.instance
@@ -452,8 +498,8 @@ BEGIN
       AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.instance = i.id);
     RETURN 0;
   END IF;
-  SELECT bool_or(locked.keys_limited) INTO limited
-  FROM (SELECT keys_limited FROM ledger_accounts WHERE id = ANY (wallets) ORDER BY id FOR NO KEY UPDATE) locked;
+  SELECT bool_or(locked.keys_counted) INTO counted
+  FROM (SELECT keys_counted FROM ledger_accounts WHERE id = ANY (wallets) ORDER BY id FOR NO KEY UPDATE) locked;
   -- A process that awoke may be raising its checkpoints: what is charged must be the last that it was told of.
   PERFORM 1 FROM holds WHERE id = ANY (ids) ORDER BY id FOR UPDATE;
   SELECT cardinality(ledger_settle(array_agg(h.id), array_agg(h.checkpoint), array_agg(h.checkpoint),
@@ -461,7 +507,7 @@ BEGIN
     array_agg(NULL::text), array_agg(h.checkpoint_input), array_agg(h.checkpoint_output),
     string_agg(CASE WHEN h.checkpoint > 0
       THEN '{"recovered":true,"reason":"the server stopped while it was answering"}'
-      ELSE '{"recovered":true,"reason":"the server stopped before it answered"}' END, E'\n'), limited))
+      ELSE '{"recovered":true,"reason":"the server stopped before it answered"}' END, E'\n'), counted))
   INTO recovered
   FROM holds h LEFT JOIN instances i ON i.id = h.instance
   WHERE h.id = ANY (ids) AND (i.id IS NULL OR i.lease_until < clock_timestamp() - p_grace);
@@ -519,47 +565,87 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
   ON CONFLICT (id, kind) DO NOTHING
 $$;
 
--- Sets the limits of a key; null for none. What the key has spent so far is counted here once, with its wallet locked, and kept from
--- then on: also where the limits are taken away again.
+-- Begins to count what a key spends, and at a later call adds what it spent before. Returns whether that is done: to be called, in
+-- transactions of their own, until it is. Only the beginning locks the wallet, for a moment; the books of a long life are read without.
+CREATE FUNCTION ledger_count_key(p_key uuid, p_wallet bigint)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  k key_limits%ROWTYPE;
+  seen record;
+  today date;
+BEGIN
+  SELECT * INTO k FROM key_limits WHERE key_id = p_key;
+  IF k.counted THEN RETURN true; END IF;
+  IF k.key_id IS NULL THEN
+    PERFORM 1 FROM ledger_accounts WHERE id = p_wallet AND kind = 'wallet' FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RAISE EXCEPTION 'there is no wallet %', p_wallet; END IF;
+    SELECT * INTO k FROM key_limits WHERE key_id = p_key;
+    IF FOUND THEN RETURN k.counted; END IF;
+    UPDATE ledger_accounts SET keys_counted = true WHERE id = p_wallet AND NOT keys_counted;
+    k := ROW(p_key, p_wallet, NULL, NULL, NULL, NULL, 0, 0, ledger_day(clock_timestamp()), 0, 0, 0, false, NULL);
+    PERFORM ledger_write_key(k);
+    RETURN false;
+  END IF;
+  -- One statement, and so one moment: what the receipts say and the row has not counted was spent before there was a row.
+  SELECT now.today, coalesce(sum(r.charged), 0)::bigint - min(o.total_used) AS total,
+    coalesce(sum(r.charged) FILTER (WHERE ledger_day(r.created_at) = now.today), 0)::bigint
+      - min(ledger_used('day', o.day, now.today, o.day_used)) AS day,
+    coalesce(sum(r.charged) FILTER (WHERE ledger_used('week', ledger_day(r.created_at), now.today, 1) = 1), 0)::bigint
+      - min(ledger_used('week', o.day, now.today, o.week_used)) AS week,
+    coalesce(sum(r.charged) FILTER (WHERE ledger_used('month', ledger_day(r.created_at), now.today, 1) = 1), 0)::bigint
+      - min(ledger_used('month', o.day, now.today, o.month_used)) AS month
+  INTO STRICT seen
+  FROM key_limits o CROSS JOIN LATERAL (SELECT greatest(o.day, ledger_day(clock_timestamp())) AS today) now
+  LEFT JOIN (
+    SELECT r.charged, r.created_at FROM transfers t JOIN receipts r ON r.id = t.id
+    WHERE t.debit = p_wallet AND t.kind = 'charge' AND r.key_id = p_key
+  ) r ON true
+  WHERE o.key_id = p_key AND o.wallet = p_wallet GROUP BY now.today;
+  PERFORM 1 FROM ledger_accounts WHERE id = p_wallet FOR NO KEY UPDATE;
+  SELECT * INTO k FROM key_limits WHERE key_id = p_key;
+  IF k.counted THEN RETURN true; END IF;
+  today := greatest(k.day, seen.today);
+  k.total_used := k.total_used + seen.total;
+  k.day_used := ledger_used('day', k.day, today, k.day_used) + ledger_used('day', seen.today, today, greatest(0, seen.day));
+  k.week_used := ledger_used('week', k.day, today, k.week_used) + ledger_used('week', seen.today, today, greatest(0, seen.week));
+  k.month_used := ledger_used('month', k.day, today, k.month_used) + ledger_used('month', seen.today, today, greatest(0, seen.month));
+  k.day := today;
+  k.counted := true;
+  PERFORM ledger_write_key(k);
+  RETURN true;
+END $$;
+
+-- Sets the limits of a key that is counted; null for none. What it has used stays counted, also where the limits are taken away again.
 CREATE FUNCTION ledger_limit_key(p_key uuid, p_wallet bigint, p_total bigint, p_daily bigint, p_weekly bigint, p_monthly bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-  today date;
+  k key_limits%ROWTYPE;
 BEGIN
   PERFORM 1 FROM ledger_accounts WHERE id = p_wallet FOR NO KEY UPDATE;
-  today := ledger_day(clock_timestamp());
-  UPDATE key_limits SET total_limit = p_total, daily_limit = p_daily, weekly_limit = p_weekly, monthly_limit = p_monthly,
-    seal = CASE WHEN ledger_key_is_sound(key_limits) THEN key_limit_seal(key_id, wallet, p_total, p_daily, p_weekly, p_monthly,
-      held, total_used, day, day_used, week_used, month_used) ELSE seal END
-  WHERE key_id = p_key AND wallet = p_wallet;
-  IF NOT FOUND THEN
-    INSERT INTO key_limits (key_id, wallet, total_limit, daily_limit, weekly_limit, monthly_limit, held, total_used, day, day_used, week_used,
-      month_used, seal)
-    SELECT p_key, p_wallet, p_total, p_daily, p_weekly, p_monthly, held, used, today, of_day, of_week, of_month,
-      key_limit_seal(p_key, p_wallet, p_total, p_daily, p_weekly, p_monthly, held, used, today, of_day, of_week, of_month)
-    FROM (
-      SELECT coalesce((SELECT sum(amount) FROM holds WHERE key_id = p_key), 0)::bigint AS held,
-        coalesce(sum(charged), 0)::bigint AS used,
-        coalesce(sum(charged) FILTER (WHERE ledger_day(created_at) = today), 0)::bigint AS of_day,
-        coalesce(sum(charged) FILTER (WHERE date_trunc('week', ledger_day(created_at)) = date_trunc('week', today)), 0)::bigint AS of_week,
-        coalesce(sum(charged) FILTER (WHERE date_trunc('month', ledger_day(created_at)) = date_trunc('month', today)), 0)::bigint AS of_month
-      FROM (
-        SELECT r.charged, r.created_at FROM transfers t JOIN receipts r ON r.id = t.id
-        WHERE t.debit = p_wallet AND t.kind = 'charge' AND r.key_id = p_key
-      ) spent
-    ) fresh;
-  END IF;
-  UPDATE ledger_accounts SET keys_limited = true WHERE id = p_wallet AND NOT keys_limited;
+  SELECT * INTO k FROM key_limits WHERE key_id = p_key AND wallet = p_wallet;
+  IF k.counted IS NOT TRUE THEN RAISE EXCEPTION 'key % is not counted', p_key; END IF;
+  k.total_limit := p_total;
+  k.daily_limit := p_daily;
+  k.weekly_limit := p_weekly;
+  k.monthly_limit := p_monthly;
+  -- Requests under way before there was a limit count from now on.
+  k.held := CASE WHEN least(p_total, p_daily, p_weekly, p_monthly) IS NULL THEN 0
+    ELSE (SELECT coalesce(sum(amount), 0) FROM holds WHERE key_id = p_key) END;
+  PERFORM ledger_write_key(k);
+  UPDATE ledger_accounts SET keys_limited = EXISTS (SELECT 1 FROM key_limits o WHERE o.wallet = p_wallet
+    AND least(o.total_limit, o.daily_limit, o.weekly_limit, o.monthly_limit) IS NOT NULL) WHERE id = p_wallet;
 END $$;
+CREATE INDEX ON key_limits (wallet);
 
 REVOKE EXECUTE ON FUNCTION
   ledger_settle, ledger_hold_one, ledger_apply, ledger_checkpoint, ledger_recover, ledger_open_wallet, ledger_credit,
-  ledger_book_loss, ledger_limit_key, ledger_write_transfer, ledger_make_partitions, ledger_count_keys, ledger_key_room FROM PUBLIC;
+  ledger_book_loss, ledger_limit_key, ledger_write_transfer, ledger_make_partitions, ledger_count_keys, ledger_count_key,
+  ledger_write_key, ledger_key_rooms, ledger_full_limit FROM PUBLIC;
 DO $$
 BEGIN
   IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'akai_app') THEN
     GRANT SELECT ON transfers, receipts, key_limits TO akai_app;
     GRANT EXECUTE ON FUNCTION ledger_apply, ledger_checkpoint, ledger_recover, ledger_open_wallet, ledger_credit,
-      ledger_book_loss, ledger_limit_key, ledger_make_partitions, ledger_key_room TO akai_app;
+      ledger_book_loss, ledger_limit_key, ledger_make_partitions, ledger_count_key TO akai_app;
   END IF;
 END $$;
