@@ -220,6 +220,7 @@ export class AnswerStore {
         return;
       } catch (error) {
         if (!isPassing(error) || this.#isStopped) {
+          this.#settings.log('answers could not be kept', error);
           for (const { reject } of batch) reject(error);
           return;
         }

@@ -27,7 +27,7 @@ const outageMs = 30_000;
 
 /**
  * Gives the client the answer to its end.
- * @returns lost: nobody will finish it, or it is not there any more. The client has not had its end, perhaps nothing of it
+ * @returns lost: nobody will finish it; missing: it is not there. The client has not had its end, perhaps nothing of it
  * @throws ApiError what stands in the place of the answer, while nothing has been sent
  */
 export async function follow(
@@ -35,14 +35,16 @@ export async function follow(
   client: Exchange,
   wanted: Wanted,
   settings: FollowSettings,
-): Promise<'ended' | 'lost'> {
+): Promise<'ended' | 'lost' | 'missing'> {
   const reader = new Reader(client, settings);
   let { after } = wanted;
   let touchedAt = Number.NEGATIVE_INFINITY;
   while (!client.left) {
     const page = await patiently(client, () => store.read(wanted.id, wanted.account, after));
-    if (!page) return 'lost';
+    if (!page) return 'missing';
     if (!page.kept) throw new ApiError('answer_too_large');
+    const isLost = page.state === 'lost' || !page.alive;
+    if (isLost && page.parts.length === 0) return 'lost';
     begin(client, wanted, page.head);
     for (const { last, text } of page.parts) {
       await reader.send(beyond(text, after));
@@ -53,7 +55,7 @@ export async function follow(
       client.end('');
       return 'ended';
     }
-    if (page.state !== 'running' || !page.alive) return 'lost';
+    if (isLost) return 'lost';
     if (performance.now() - touchedAt > settings.touchMs) {
       touchedAt = performance.now();
       await patiently(client, () => store.touch(wanted.id));

@@ -70,11 +70,11 @@ export class KeptAnswers {
 
   /** Gives a client what it has not had of an answer. @throws ApiError not_found, answer_too_large, stream_interrupted */
   async resume(client: Exchange, id: string, account: string, after: number): Promise<void> {
-    if (!(await this.#store.read(id, account, 0).catch(unavailable))) throw notFound();
     const wanted = { id, account, after, headers: addressOf(id) };
     const ending = await follow(this.#store, client, wanted, this.#settings);
     if (ending === 'ended') return;
     if (client.hasBegun) client.cut();
+    else if (ending === 'missing') throw notFound();
     else throw new ApiError('stream_interrupted');
   }
 
