@@ -152,6 +152,13 @@ export const settings = {
     'a list such as openai/gpt-4o=12.5,anthropic/*=5',
     'Percent for one model, or all of an author, in place of MARGIN_PERCENT, such as openai/gpt-4o=12.5,anthropic/*=5.',
   ),
+  bdtRate: form(
+    'USD_BDT_RATE',
+    '122.00',
+    /^(?!0+(?:\.0+)?$)\d{1,4}(?:\.\d{1,4})?$/,
+    'taka for one US dollar, with up to four decimals, such as 122.00',
+    'Taka for one US dollar in quotes. For display only: payments bring rates of their own.',
+  ),
   holdWaitMs: integer(
     'HOLD_WAIT_MS',
     5000,

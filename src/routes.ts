@@ -2,14 +2,14 @@
 import type { KeyRecord } from './accounts/keys.ts';
 import { ApiError } from './errors.ts';
 import { authenticate } from './gateway/authenticate.ts';
-import type { Gateway } from './gateway/call.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
 import { generation, publicKeys, type Receipts } from './gateway/generation.ts';
 import type { ModelBodies } from './gateway/models.ts';
+import { type QuoteGateway, quote } from './gateway/quote.ts';
 import { cancelStream, readStream } from './gateway/streams.ts';
 
-export interface Api extends Gateway {
+export interface Api extends QuoteGateway {
   readonly models: ModelBodies;
   readonly receipts: Receipts;
 }
@@ -36,6 +36,7 @@ type Endpoint = Place &
 
 const endpoints: readonly Endpoint[] = [
   { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
+  { method: 'POST', path: '/v1/quote', who: 'handler', handle: quote },
   { method: 'GET', path: '/v1/streams/*', who: 'handler', handle: readStream },
   { method: 'DELETE', path: '/v1/streams/*', who: 'handler', handle: cancelStream },
   {

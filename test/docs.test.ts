@@ -198,6 +198,7 @@ async function json({ info, text }: Block): Promise<void> {
     actual = await akai(...words, ...(words[0] === 'wallet' ? ['--email', email] : []));
   else if (what === 'printed') actual = JSON.parse(lastOutput);
   else if (what === 'error') actual = await failure(words[0] ?? '', words[1]);
+  else if (what === 'quote') actual = lastOutput === '' ? null : JSON.parse(lastOutput);
   else if (what === 'GET') {
     const headers = { authorization: `Bearer ${key}` };
     actual = await (await fetch(`${baseUrl}${words[0]}`, { headers })).json();

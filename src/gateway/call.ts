@@ -58,12 +58,14 @@ export function requestWriter(
  * Tokens of output for one choice that the hold pays for; null where it pays for all that the client's own limit, or the
  * model's, allows. A hold that grows with the answer may grow as far as the wallet goes, whatever others hold now.
  */
-export function capOf({ gateway, plan, hold }: Call): number | null {
-  const { isCapped, most, bound, choices } = plan;
-  const payable = isCapped
-    ? hold.granted
-    : (gateway.ledger.walletOf(hold.walletId)?.balance ?? most);
-  if (payable >= most || bound.outputPrice === 0) return plan.ceiling;
+export function capOf({ plan, hold }: Call): number | null {
+  if (plan.isCapped) return capWithin(plan, hold.granted);
+  return capWithin(plan, hold.reach);
+}
+
+/** The same for any amount. @param payable nano-USD */
+export function capWithin({ most, bound, choices, ceiling }: Plan, payable: number): number | null {
+  if (payable >= most || bound.outputPrice === 0) return ceiling;
   return Math.max(1, affordable(bound, payable, choices));
 }
 
@@ -73,9 +75,13 @@ export function mostWithCap({ bound, choices, most }: Plan, cap: number | null):
 }
 
 /** Whose limit ended an answer that is as long as its cap: what the last chunk says. Null where that was the client's, or none. */
-export function endedBy({ plan }: Call, cap: number | null, finish: string | null): string | null {
+export function endedBy(
+  { plan, hold }: Call,
+  cap: number | null,
+  finish: string | null,
+): string | null {
   if (cap === null || finish !== 'length') return null;
-  return cap === plan.ceiling ? 'max_cost' : 'insufficient_credits';
+  return cap === plan.ceiling ? 'max_cost' : hold.endedBy;
 }
 
 /** Tells the client that its answer was limited to what the wallet, or its `max_cost`, can pay. */

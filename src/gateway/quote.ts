@@ -1,0 +1,110 @@
+/** POST /v1/quote: what a chat request would cost, without sending it. Nothing is held, and nothing is charged. */
+import { providers } from '../catalogue/catalogue.ts';
+import { formatPrice, levelFor } from '../catalogue/prices.ts';
+import type { Sql } from '../db/database.ts';
+import type { Usage } from '../dialects/usage.ts';
+import { ApiError } from '../errors.ts';
+import { type Funds, fundsOf } from '../wallet/funds.ts';
+import { convertUsd, formatUsd, type Nano, nano } from '../wallet/money.ts';
+import { authenticate } from './authenticate.ts';
+import { capWithin, type Gateway } from './call.ts';
+import { type ChatRequest, readChatRequest } from './chat_request.ts';
+import type { Route } from './choose.ts';
+import type { Exchange } from './exchange.ts';
+import { estimateUsage, priceUsage } from './meter.ts';
+import { isBeyond, type Plan, planOf } from './plan.ts';
+import { inputBound } from './prompt_size.ts';
+
+export interface QuoteGateway extends Gateway {
+  readonly quotes: {
+    readonly sql: Sql;
+    /** Taka for one US dollar, a decimal: for display. */
+    readonly bdtRate: string;
+  };
+}
+
+/** @throws ApiError as the chat request itself would, but for what the wallet cannot pay: that is a part of the answer */
+export async function quote(gateway: QuoteGateway, exchange: Exchange): Promise<void> {
+  const { record } = await authenticate(gateway.keys, exchange.request, gateway.trustedProxies);
+  exchange.preferErrorFormat(record.errorFormat);
+  const leave = gateway.limits.admit(record.id, record.userId, (headers) =>
+    exchange.addHeaders(headers),
+  );
+  try {
+    const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
+    const route = gateway.routes.choose(request.model);
+    const plan = planOf(request, route, gateway.lengths);
+    const funds = await fundsOf(gateway.quotes.sql, record.walletId);
+    exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, funds)));
+  } finally {
+    leave();
+  }
+}
+
+function quoteOf(
+  { ledger, lengths, quotes }: QuoteGateway,
+  request: ChatRequest,
+  route: Route,
+  plan: Plan,
+  funds: Funds,
+): object {
+  const [first] = route.targets;
+  if (!first) throw new ApiError('no_provider');
+  const { offer } = first;
+  const usual = lengths.usual(route.model.id) * plan.choices;
+  const likely = estimateUsage(request.inputEstimate, 0);
+  const tokens = {
+    lower: lowest(request),
+    likely: { ...likely, output: Math.min(usual, plan.allowedTokens) },
+  };
+  const upperInput = Math.min(inputBound(request, route.model.author), route.model.contextLength);
+  const likelyCost = Math.min(priceUsage(tokens.likely, offer).cost, plan.most);
+  const lowerCosts = route.targets.map((target) => priceUsage(tokens.lower, target.offer).cost);
+  const prices = levelFor(offer.levels, request.inputEstimate).applied;
+  const price = (amount: number) => priced(nano(amount), quotes.bdtRate);
+  const isRich = funds.balance >= ledger.floor && funds.free >= plan.least;
+  return {
+    object: 'quote',
+    model: route.model.id,
+    provider: providers.get(offer.provider)?.name ?? offer.provider,
+    price_version: offer.priceVersion,
+    prices: { prompt: formatPrice(prices.input), completion: formatPrice(prices.output) },
+    tokens: {
+      prompt: {
+        lower: tokens.lower.cacheRead,
+        likely: request.inputEstimate,
+        upper: upperInput,
+      },
+      completion: {
+        lower: tokens.lower.output,
+        likely: tokens.likely.output,
+        upper: plan.allowedTokens,
+      },
+    },
+    cost: {
+      lower: price(Math.min(likelyCost, ...lowerCosts)),
+      likely: price(likelyCost),
+      upper: price(plan.most),
+    },
+    usd_bdt_rate: quotes.bdtRate,
+    wallet: {
+      balance: formatUsd(funds.balance),
+      free: formatUsd(funds.free),
+      can_pay: isRich && !isBeyond(plan, funds),
+    },
+    max_tokens_clamped: isRich ? capWithin(plan, plan.isCapped ? funds.free : funds.balance) : null,
+  };
+}
+
+/** Nothing is longer than this in any vocabulary, but for runs of blanks. */
+const longestTokens = 4;
+
+/** A prompt of long tokens that is in the provider's cache already, and one token for each answer. */
+function lowest({ inputEstimate, choices }: ChatRequest): Usage {
+  const prompt = Math.ceil(inputEstimate / longestTokens);
+  return { ...estimateUsage(0, 0), cacheRead: prompt, output: choices };
+}
+
+function priced(usd: Nano, rate: string): { usd: string; bdt: string } {
+  return { usd: formatUsd(usd), bdt: convertUsd(usd, rate) };
+}
