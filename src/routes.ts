@@ -1,17 +1,21 @@
 /** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
 import type { KeyRecord } from './accounts/keys.ts';
+import type { Sql } from './db/database.ts';
 import { ApiError } from './errors.ts';
 import { authenticate } from './gateway/authenticate.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
 import { generation, publicKeys, type Receipts } from './gateway/generation.ts';
 import type { ModelBodies } from './gateway/models.ts';
+import { ownCredits, ownKey } from './gateway/own_account.ts';
 import { type QuoteGateway, quote } from './gateway/quote.ts';
 import { cancelStream, readStream } from './gateway/streams.ts';
 
 export interface Api extends QuoteGateway {
   readonly models: ModelBodies;
   readonly receipts: Receipts;
+  /** For questions that may read many rows. */
+  readonly own: Sql;
 }
 
 interface Place {
@@ -55,6 +59,8 @@ const endpoints: readonly Endpoint[] = [
       exchange.json(body);
     },
   },
+  { method: 'GET', path: '/v1/key', who: 'key', handle: ownKey },
+  { method: 'GET', path: '/v1/credits', who: 'key', handle: ownCredits },
   { method: 'GET', path: '/v1/generation', who: 'key', handle: generation },
   { method: 'GET', path: '/v1/receipt-keys', who: 'anyone', handle: publicKeys },
 ];

@@ -167,6 +167,7 @@ function buildApi(
       holdWaitMs: config.holdWaitMs,
     }),
     lengths: new Lengths(),
+    own: database.sql,
     quotes: { sql: database.sql, bdtRate: config.bdtRate },
     relay: {
       maxEventBytes: config.maxAnswerBytes,

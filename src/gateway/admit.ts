@@ -32,6 +32,11 @@ export class Limits {
     this.#settings = settings;
   }
 
+  /** Requests a minute for each key; 0 for no limit. */
+  get keyRpm(): number {
+    return this.#settings.keyRpm;
+  }
+
   /**
    * Lets a request in, or not.
    * @param announce gets OpenAI's `x-ratelimit-*` headers (name, value, name, value), also for a refusal

@@ -1,10 +1,11 @@
 /** The money of one request: held, then settled or released, once. */
 import { ApiError } from '../errors.ts';
 import type { Outcome } from '../wallet/batch.ts';
+import { KeyLimitError, type KeyRoom } from '../wallet/key_limits.ts';
 import type { HoldTaker, Ledger } from '../wallet/ledger.ts';
 import { type Nano, nano } from '../wallet/money.ts';
 import type { Lengths } from './lengths.ts';
-import { insufficient, isBeyond, type Plan } from './plan.ts';
+import { insufficient, isBeyond, isBeyondKey, overLimit, type Plan } from './plan.ts';
 
 export interface HoldPlan {
   readonly id: string;
@@ -35,6 +36,8 @@ export class OpenHold implements HoldTaker {
   readonly #ledger: Ledger;
   readonly #plan: HoldPlan;
   granted: Nano;
+  /** What the limits of the key left when the hold was taken, its own part included; null without limits. */
+  keyRoom: KeyRoom | null = null;
   /** Why the hold was refused, once it was: ApiError insufficient_credits or database_unavailable. */
   refused: Error | null = null;
   /** The hold is committed: what it pays for may be delivered. */
@@ -82,8 +85,9 @@ export class OpenHold implements HoldTaker {
   }
 
   /** The ledger's answer. @param amount what was granted; nano-USD */
-  grant(amount: Nano): void {
+  grant(amount: Nano, room: KeyRoom | null): void {
     this.granted = amount;
+    this.keyRoom = room;
     this.isConfirmed = true;
     this.#waiting?.resolve();
   }
@@ -96,13 +100,14 @@ export class OpenHold implements HoldTaker {
       this.#ask(this.#plan.plan.least);
       return;
     }
-    this.refused = isPoor && error.details?.limit_source === 'wallet' ? this.#explained() : error;
+    this.refused = isPoor ? this.#explained(error) : error;
     this.#onRefused?.();
     this.#waiting?.reject(this.refused);
   }
 
-  #explained(): ApiError {
+  #explained(refusal: ApiError): ApiError {
     const { plan, walletId } = this.#plan;
+    if (refusal instanceof KeyLimitError) return overLimit(plan, refusal.room, refusal.isBusy);
     return insufficient(plan, this.#ledger.walletOf(walletId), this.#ledger.floor);
   }
 
@@ -116,12 +121,34 @@ export class OpenHold implements HoldTaker {
     // A call that is on its way already was told the full limit, so that less would not do.
     const hold = new OpenHold(ledger, plan, !comfortable);
     if (!comfortable) await hold.confirmed;
-    if (isBeyond(plan.plan, ledger.walletOf(plan.walletId))) {
-      const refusal = hold.#explained();
+    const refusal = hold.#beyond();
+    if (refusal) {
       await hold.release({ reason: refusal.message });
       throw refusal;
     }
     return hold;
+  }
+
+  /** A hold that begins small would be granted, and what the client asked for cannot be paid to its end. */
+  #beyond(): ApiError | null {
+    const { plan, walletId } = this.#plan;
+    if (isBeyond(plan, this.#ledger.walletOf(walletId)))
+      return this.#explained(new ApiError('insufficient_credits'));
+    return this.keyRoom && isBeyondKey(plan, this.keyRoom)
+      ? overLimit(plan, this.keyRoom, false)
+      : null;
+  }
+
+  /** What the hold may grow to, whatever others hold now; nano-USD. Infinite where nothing is known yet. */
+  get reach(): number {
+    const balance = this.#ledger.walletOf(this.walletId)?.balance ?? Number.POSITIVE_INFINITY;
+    return Math.min(balance, this.keyRoom?.left ?? balance);
+  }
+
+  /** What ends an answer that takes all that can be had. */
+  get endedBy(): 'key_limit' | 'insufficient_credits' {
+    const balance = this.#ledger.walletOf(this.walletId)?.balance ?? Number.POSITIVE_INFINITY;
+    return this.keyRoom && this.keyRoom.left < balance ? 'key_limit' : 'insufficient_credits';
   }
 
   /** A late refusal must end the call to the provider. */

@@ -1,5 +1,6 @@
 /** What a request may use, and what is held for it before it is sent. */
 import { ApiError } from '../errors.ts';
+import { KeyLimitError, type KeyRoom } from '../wallet/key_limits.ts';
 import { costOf, formatUsd, type Nano, nano } from '../wallet/money.ts';
 import type { ChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
@@ -96,6 +97,21 @@ export interface WalletView {
 /** Whether all that the client asked for by its own limit is more than the wallet has, requests under way or not. */
 export function isBeyond(plan: Plan, wallet: WalletView | null): boolean {
   return wallet !== null && plan.isExplicit && plan.most > wallet.balance;
+}
+
+/** The same for what the limits of the key leave, as if no other request of it were under way. */
+export function isBeyondKey(plan: Plan, room: KeyRoom | null): boolean {
+  return room !== null && plan.isExplicit && plan.most > room.left;
+}
+
+/** The refusal by a limit of the key that says how many tokens would do. @param isBusy it would do but for what other requests hold */
+export function overLimit(plan: Plan, room: KeyRoom, isBusy: boolean): KeyLimitError {
+  if (isBusy) return new KeyLimitError(room, true);
+  const limit = Math.floor(plan.allowedTokens / plan.choices);
+  const tokens = Math.max(0, Math.min(limit, affordable(plan.bound, room.left, plan.choices)));
+  const hint =
+    tokens > 0 ? `A max_tokens of ${tokens} would fit.` : 'Not even its prompt would fit.';
+  return new KeyLimitError(room, false, { hint, tokens });
 }
 
 /**

@@ -103,9 +103,9 @@ async function settleStream(
 }
 
 /** Why we ended a stream, for the client: one that left may read it later, where the stream is kept. */
-function cutBy({ exchange }: Call, ended: RelayEnding): string {
+function cutBy({ exchange, hold }: Call, ended: RelayEnding): string {
   if (ended === 'left') return exchange.isCancelled ? 'cancelled' : 'client_left';
-  return ended === 'exhausted' ? 'insufficient_credits' : 'output_limit';
+  return ended === 'exhausted' ? hold.endedBy : 'output_limit';
 }
 
 /** The end of a stream that was left before anything of it was delivered. */

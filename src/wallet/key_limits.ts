@@ -28,6 +28,7 @@ export interface KeyUse {
 /** A request that a limit of its key does not allow. */
 export class KeyLimitError extends ApiError {
   readonly room: KeyRoom;
+  readonly isBusy: boolean;
 
   /** @param isBusy other requests of the key hold what the limit leaves @param hint a sentence on what would do */
   constructor(room: KeyRoom, isBusy: boolean, more: { hint?: string; tokens?: number } = {}) {
@@ -48,6 +49,7 @@ export class KeyLimitError extends ApiError {
       },
     });
     this.room = room;
+    this.isBusy = isBusy;
   }
 }
 
