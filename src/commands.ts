@@ -1,17 +1,21 @@
 /** The commands on accounts, keys, wallets and the database: what each takes, does and prints. */
 
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
-import { findModel } from './catalogue/catalogue.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
 import { audit } from './wallet/audit.ts';
+import { entriesOf, statementCsv } from './wallet/export_statement.ts';
 import { formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
-import { creditWallet, openWallet, walletStatement } from './wallet/wallets.ts';
+import { exactUsd, statementJson } from './wallet/statement_form.ts';
+import { cursorText, parameters, statementQuery } from './wallet/statement_query.ts';
+import { creditWallet, openWallet } from './wallet/wallets.ts';
 
 /** The command was not written as it must be; exit code 2. */
 export class UsageError extends Error {}
@@ -28,6 +32,8 @@ interface Outcome {
   /** Printed without it. */
   readonly text: string;
   readonly failed?: boolean;
+  /** All has been printed already. */
+  readonly printed?: boolean;
 }
 
 export interface Command {
@@ -85,9 +91,14 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(credit),
   },
   'wallet show': {
-    usage: '--email ADDRESS',
+    usage:
+      '--email ADDRESS [--from DAY] [--to DAY] [--type TYPE,…] [--key KEY_ID] [--group request|day|model] [--limit LINES] [--cursor TEXT] [--csv]',
     sentence: 'Show the balance and the latest transactions.',
-    options: { email: string },
+    options: {
+      email: string,
+      ...Object.fromEntries(parameters.map((name) => [name, string])),
+      csv: { type: 'boolean' },
+    },
     run: withDatabase(showWallet),
   },
   'receipts review': {
@@ -266,18 +277,6 @@ async function revoke(given: Arguments, { sql }: Database): Promise<Outcome> {
   };
 }
 
-declare global {
-  interface JSON {
-    /** In every Node from 21 on, but not yet in TypeScript's library. */
-    rawJSON(text: string): unknown;
-  }
-}
-
-/** A JSON number with every digit, which a double could not promise. */
-function exact(amount: Nano): unknown {
-  return JSON.rawJSON(formatUsd(amount));
-}
-
 async function credit(given: Arguments, database: Database): Promise<Outcome> {
   const amount = positiveUsd(required(given, 'usd'));
   const note = optional(given, 'note')?.trim() || 'Credit from the operator';
@@ -285,7 +284,7 @@ async function credit(given: Arguments, database: Database): Promise<Outcome> {
   const walletId = await openWallet(database.sql, account.id);
   const { balance } = await creditWallet(database.sql, walletId, amount, { kind: 'topup', note });
   return {
-    json: { balance: exact(balance) },
+    json: { balance: exactUsd(balance) },
     text: `${account.email} was credited $${formatUsd(amount)}; the balance is $${formatUsd(balance)}.`,
   };
 }
@@ -305,21 +304,21 @@ function positiveUsd(text: string): Nano {
 async function showWallet(given: Arguments, database: Database): Promise<Outcome> {
   const account = await accountOf(given, database);
   const walletId = await openWallet(database.sql, account.id);
-  const { balance, transactions: found } = await walletStatement(database.sql, walletId);
-  const transactions = found.map(({ model, ...entry }) =>
-    model === null ? entry : { ...entry, description: `Chat: ${findModel(model)?.name ?? model}` },
+  const query = statementQuery((name) => optional(given, name));
+  if (given.values.csv === true) {
+    const pages = Readable.from(statementCsv(database.sql, walletId, query));
+    await pipeline(pages, process.stdout, { end: false });
+    return { json: null, text: '', printed: true };
+  }
+  const { page, entries } = await entriesOf(database.sql, walletId, query);
+  const lines = entries.map(
+    ({ createdAt, day, amount, type, description }) =>
+      `${day ?? createdAt}  ${amount.padStart(14)}  ${type.padEnd(10)}  ${description}`,
   );
-  const lines = transactions.map(
-    ({ createdAt, amount, type, description }) =>
-      `${createdAt.toISOString()}  ${formatUsd(amount).padStart(14)}  ${type.padEnd(10)}  ${description}`,
-  );
-  return {
-    json: {
-      balance: exact(balance),
-      transactions: transactions.map((entry) => ({ ...entry, amount: exact(entry.amount) })),
-    },
-    text: [`Balance of ${account.email}: $${formatUsd(balance)}`, ...lines].join('\n'),
-  };
+  const json = statementJson(page, entries);
+  const more = page.next ? [`There is more: --cursor ${cursorText(page.next)}`] : [];
+  const balance = `Balance of ${account.email}: $${formatUsd(page.balance)}`;
+  return { json, text: [balance, ...lines, ...more].join('\n') };
 }
 
 async function auditBooks(_given: Arguments, { sql }: Database): Promise<Outcome> {

@@ -77,7 +77,7 @@ async function runCommand(
     return 0;
   }
   const outcome = await command.run(given, config(), json ? () => {} : note);
-  print(json ? JSON.stringify(outcome.json) : outcome.text);
+  if (!outcome.printed) print(json ? JSON.stringify(outcome.json) : outcome.text);
   return outcome.failed ? 1 : 0;
 }
 

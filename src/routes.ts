@@ -10,12 +10,14 @@ import type { ModelBodies } from './gateway/models.ts';
 import { ownCredits, ownKey } from './gateway/own_account.ts';
 import { type QuoteGateway, quote } from './gateway/quote.ts';
 import { cancelStream, readStream } from './gateway/streams.ts';
+import { wallet } from './gateway/wallet.ts';
 
 export interface Api extends QuoteGateway {
   readonly models: ModelBodies;
   readonly receipts: Receipts;
   /** For questions that may read many rows. */
   readonly own: Sql;
+  readonly statements: Sql;
 }
 
 interface Place {
@@ -59,6 +61,7 @@ const endpoints: readonly Endpoint[] = [
       exchange.json(body);
     },
   },
+  { method: 'GET', path: '/v1/wallet', who: 'key', handle: wallet },
   { method: 'GET', path: '/v1/key', who: 'key', handle: ownKey },
   { method: 'GET', path: '/v1/credits', who: 'key', handle: ownCredits },
   { method: 'GET', path: '/v1/generation', who: 'key', handle: generation },

@@ -25,6 +25,7 @@ import { curlCommand } from './pages/home.ts';
 import { buildPages } from './pages/pages.ts';
 import { type Api, answer } from './routes.ts';
 import { startSandboxProvider } from './sandbox/openai.ts';
+import { DayCounter } from './wallet/day_totals.ts';
 import { isPassing, SettlementLost } from './wallet/failure.ts';
 import { Lease } from './wallet/lease.ts';
 import { Ledger } from './wallet/ledger.ts';
@@ -43,6 +44,7 @@ const drainMs = 100;
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
 const drainPollMs = 20;
+const countEveryMs = 15_000;
 const mostTouchMs = 10_000;
 const databasePatienceMs = 5000;
 
@@ -83,7 +85,12 @@ export async function startServer(
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
-    await Promise.all([lease.start(), api.keys.start(), answers.start()]);
+    const counter = new DayCounter(database.sql, {
+      everyMs: countEveryMs,
+      log: (message, error) => log('warn', message, error),
+    });
+    await Promise.all([lease.start(), api.keys.start(), answers.start(), counter.start()]);
+    undo.unshift(() => counter.stop());
     undo.unshift(() => lease.stop());
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
@@ -168,6 +175,7 @@ function buildApi(
     }),
     lengths: new Lengths(),
     own: database.sql,
+    statements: lane(database, 'statements', 2),
     quotes: { sql: database.sql, bdtRate: config.bdtRate },
     relay: {
       maxEventBytes: config.maxAnswerBytes,

@@ -3,7 +3,7 @@
 import { type Config, isReal } from '../config.ts';
 import type { Database, Sql } from '../db/database.ts';
 import { parseUsd } from '../wallet/money.ts';
-import { creditWallet, openWallet, walletStatement } from '../wallet/wallets.ts';
+import { creditWallet, openWallet, walletBalance } from '../wallet/wallets.ts';
 import { createKey, findKeyByHash, hashKey } from './keys.ts';
 import { derivedSecret, installationSecret, seal, unseal } from './secret.ts';
 
@@ -30,8 +30,7 @@ export async function demoKey(database: Database, config: Config): Promise<strin
   const name = `demo key ${derivedSecret(secret, 'fingerprint').slice(0, 12)}`;
   const userId = await demoUser(sql);
   const walletId = await openWallet(sql, userId);
-  const { balance } = await walletStatement(sql, walletId);
-  if (balance < low)
+  if ((await walletBalance(sql, walletId)) < low)
     await creditWallet(sql, walletId, credit, { kind: 'bonus', note: 'Sandbox credit' });
   const known = await storedKey(sql, secret, name);
   if (known) return known;

@@ -1,4 +1,4 @@
-/** Wallets as people see them: opening, money in, balance and statement. */
+/** Wallets as people see them: opening, money in, balance. */
 import type { Sql } from '../db/database.ts';
 import { timeOrderedId } from '../ids.ts';
 import { MoneyError, type Nano } from './money.ts';
@@ -12,27 +12,6 @@ const sources: Readonly<Record<CreditKind, string>> = {
   adjustment: 'adjustment',
   refund: 'revenue',
 };
-
-export type TransactionType = 'USAGE' | 'TOPUP' | 'REFUND' | 'ADJUSTMENT' | 'BONUS';
-
-export interface Transaction {
-  /** `tx_` and 32 hexadecimal digits. */
-  readonly id: string;
-  /** Signed: negative is money out of the wallet. */
-  readonly amount: Nano;
-  readonly type: TransactionType;
-  /** Id of the model of a charge; null for everything else. */
-  readonly model: string | null;
-  /** The note of a credit; empty for a charge, whose `model` says what it was for. */
-  readonly description: string;
-  readonly status: 'success';
-  readonly createdAt: Date;
-}
-
-export interface Statement {
-  readonly balance: Nano;
-  readonly transactions: readonly Transaction[];
-}
 
 /** The wallet of a user, made when there is none. Returns its id. */
 export async function openWallet(sql: Sql, userId: string): Promise<number> {
@@ -61,67 +40,10 @@ export async function creditWallet(
   return row;
 }
 
-/** Transactions that a statement shows at most. */
-const statementLength = 1000;
-
-/** Balance and the latest transactions, newest first, as of one moment. */
-export async function walletStatement(
-  sql: Sql,
-  walletId: number,
-  limit = statementLength,
-): Promise<Statement> {
-  const rows = await sql<StatementRow[]>`
-    SELECT a.balance, t.id, t.kind, t.debit, t.amount, t.created_at, coalesce(t.note, r.model) AS note
-    FROM ledger_accounts a
-    LEFT JOIN LATERAL (
-      SELECT * FROM (
-        (SELECT * FROM transfers WHERE debit = a.id ORDER BY id DESC LIMIT ${limit})
-        UNION ALL
-        (SELECT * FROM transfers WHERE credit = a.id AND kind NOT IN ('charge', 'loss') ORDER BY id DESC LIMIT ${limit})
-      ) either ORDER BY created_at DESC, id DESC LIMIT ${limit}
-    ) t ON true
-    LEFT JOIN receipts r ON r.id = t.id AND t.kind = 'charge'
-    WHERE a.id = ${walletId}
-    ORDER BY t.created_at DESC, t.id DESC`;
-  const [first] = rows;
-  if (!first) throw new Error(`there is no wallet ${walletId}`);
-  return {
-    balance: first.balance,
-    transactions: rows.filter(hasTransfer).map(transaction(walletId)),
-  };
-}
-
-interface TransferRow {
-  readonly id: string;
-  readonly kind: 'charge' | CreditKind;
-  readonly debit: number;
-  readonly amount: number;
-  readonly created_at: Date;
-  readonly note: string | null;
-}
-type StatementRow = { readonly balance: Nano } & (TransferRow | { readonly id: null });
-
-function hasTransfer(row: StatementRow): row is { readonly balance: Nano } & TransferRow {
-  return row.id !== null;
-}
-
-const types: Readonly<Record<TransferRow['kind'], TransactionType>> = {
-  charge: 'USAGE',
-  topup: 'TOPUP',
-  refund: 'REFUND',
-  adjustment: 'ADJUSTMENT',
-  bonus: 'BONUS',
-};
-
-function transaction(walletId: number): (row: TransferRow) => Transaction {
-  return ({ id, kind, debit, amount, note, created_at }) => ({
-    id: `tx_${id.replaceAll('-', '')}`,
-    // as: the column is nano-USD
-    amount: (debit === walletId ? -amount : amount) as Nano,
-    type: types[kind],
-    model: kind === 'charge' ? note : null,
-    description: kind === 'charge' ? '' : (note ?? ''),
-    status: 'success',
-    createdAt: created_at,
-  });
+/** Settled balance in nano-USD, as the wallet shows it. @throws Error where there is no wallet */
+export async function walletBalance(sql: Sql, walletId: number): Promise<Nano> {
+  const [row] = await sql<{ balance: Nano }[]>`
+    SELECT balance FROM ledger_accounts WHERE id = ${walletId}`;
+  if (!row) throw new Error(`there is no wallet ${walletId}`);
+  return row.balance;
 }

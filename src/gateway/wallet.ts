@@ -1,0 +1,87 @@
+/** GET /v1/wallet: balance and statement of the account that the key belongs to; JSON by the page, or CSV of all of it. */
+import { once } from 'node:events';
+import type { KeyRecord } from '../accounts/keys.ts';
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { entriesOf, statementCsv } from '../wallet/export_statement.ts';
+import { isPassing } from '../wallet/failure.ts';
+import { statementJson } from '../wallet/statement_form.ts';
+import { parameters, type StatementQuery, statementQuery } from '../wallet/statement_query.ts';
+import type { Exchange } from './exchange.ts';
+
+type Format = 'json' | 'csv';
+
+/** `format` decides; without it, what the client says that it reads. */
+function formatOf(format: string | null, accept: string): Format {
+  if (format === null) return /\btext\/csv\b/i.test(accept) ? 'csv' : 'json';
+  if (format === 'json' || format === 'csv') return format;
+  const message = `"format" must be json or csv, not "${format}".`;
+  throw new ApiError('invalid_request', { message, param: 'format' });
+}
+
+/** @throws ApiError invalid_request for what is no parameter, is given twice, or makes no sense */
+function readParameters({ request }: Exchange): { query: StatementQuery; format: Format } {
+  const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
+  const known: readonly string[] = [...parameters, 'format'];
+  for (const name of new Set(searchParams.keys())) {
+    const message = known.includes(name)
+      ? `"${name}" is given twice.`
+      : `There is no parameter "${name}" here: it is one of ${known.join(', ')}.`;
+    if (!known.includes(name) || searchParams.getAll(name).length > 1)
+      throw new ApiError('invalid_request', { message, param: name });
+  }
+  return {
+    query: statementQuery((name) => searchParams.get(name)),
+    format: formatOf(searchParams.get('format'), request.headers.accept ?? ''),
+  };
+}
+
+/**
+ * Answers with the statement of a wallet; whoever calls has found out whose it may be.
+ * @throws ApiError invalid_request; database_unavailable
+ */
+export async function answerStatement(
+  sql: Sql,
+  exchange: Exchange,
+  walletId: number,
+): Promise<void> {
+  const { query, format } = readParameters(exchange);
+  try {
+    if (format === 'csv') return await sendCsv(exchange, statementCsv(sql, walletId, query));
+    const { page, entries } = await entriesOf(sql, walletId, query);
+    exchange.json(JSON.stringify(statementJson(page, entries)), ['cache-control', 'no-store']);
+  } catch (cause) {
+    if (!isPassing(cause)) throw cause;
+    throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+  }
+}
+
+/** The account's own statement. @throws as answerStatement */
+export async function wallet(
+  { statements }: { readonly statements: Sql },
+  exchange: Exchange,
+  _rest: string,
+  { walletId }: KeyRecord,
+): Promise<void> {
+  await answerStatement(statements, exchange, walletId);
+}
+
+/** Each page is read when the one before has been taken by the client. */
+async function sendCsv(exchange: Exchange, pages: AsyncGenerator<string>): Promise<void> {
+  const { response } = exchange;
+  for await (const text of pages) {
+    if (!response.headersSent)
+      exchange.head([
+        'content-type',
+        'text/csv; charset=utf-8; header=present',
+        'content-disposition',
+        'attachment; filename="wallet.csv"',
+        'cache-control',
+        'no-store',
+      ]);
+    if (exchange.left) return;
+    if (!response.write(text))
+      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  response.end();
+}
