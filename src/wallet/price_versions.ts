@@ -9,7 +9,7 @@ export interface PriceVersion {
 
 /**
  * Writes down what versions stand for, before anything is sold at them. Returns how many were new.
- * @throws the driver's unique_violation for a known name with other content
+ * @throws the driver's check_violation for a name that is not made of its content
  */
 export async function rememberPrices(sql: Sql, versions: readonly PriceVersion[]): Promise<number> {
   const ids = versions.map(({ priceVersion }) => priceVersion);

@@ -1,0 +1,132 @@
+/** The price in force when a request is accepted counts, and a change at midnight needs no restart. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildCatalogue, providers } from '../catalogue/catalogue.ts';
+import type { AuthorEntry, ProviderEntry } from '../catalogue/entry.ts';
+import { loadConfig } from '../config.ts';
+import { Routes } from './choose.ts';
+import { ModelBodies } from './models.ts';
+
+const author: AuthorEntry = {
+  id: 'acme',
+  name: 'Acme',
+  models: [
+    {
+      name: 'one',
+      title: 'One',
+      released: '2026-01-01',
+      contextLength: 100_000,
+      maxOutputTokens: 10_000,
+      parameters: 'temperature',
+    },
+  ],
+};
+
+const seller = (
+  id: string,
+  input: string,
+  changes: ProviderEntry['offers'][0]['changes'] = [],
+) => ({
+  id,
+  name: id,
+  dialect: 'openai' as const,
+  baseUrl: 'https://api.example.com/v1',
+  tokenLimitField: 'max_tokens' as const,
+  cacheCounted: 'inside' as const,
+  offers: [
+    {
+      model: 'acme/one',
+      upstream: `${id}-one`,
+      prices: { input, output: '2' },
+      changes,
+      source: 'vendor' as const,
+      asOf: '2026-11-01',
+    },
+  ],
+});
+
+const sold = buildCatalogue(
+  [author],
+  [
+    // Real providers, so that both have an address to be reached at.
+    seller('groq', '1', [
+      {
+        from: '2026-12-01',
+        prices: { input: '3', output: '4' },
+        source: 'vendor',
+        asOf: '2026-11-01',
+      },
+    ]),
+    seller('together', '2'),
+  ],
+);
+
+function routesAt(environment: Record<string, string> = {}) {
+  const config = loadConfig(
+    { MODE: 'live', GROQ_API_KEY: 'x', TOGETHER_API_KEY: 'x', ...environment },
+    [...providers.keys()],
+  );
+  const clock = { now: Date.parse('2026-11-30T17:59:59.999Z') };
+  const routes = new Routes(config, null, { catalogue: sold, now: () => clock.now });
+  return { routes, clock };
+}
+
+test('at midnight in Dhaka the new price holds, the list shows it, and who is cheapest comes first', () => {
+  const { routes, clock } = routesAt();
+  const bodies = new ModelBodies(routes);
+  const shown = () => JSON.parse(String(bodies.one('acme/one'))).pricing.prompt;
+  const before = routes.choose('acme/one');
+  assert.equal(routes.choose('acme/one'), before, 'a route is made anew although nothing changed');
+  assert.deepEqual(
+    before.targets.map(({ offer }) => [offer.provider, offer.prices.input]),
+    [
+      ['groq', 1_000_000],
+      ['together', 2_000_000],
+    ],
+  );
+  assert.equal(shown(), '0.000001');
+  const list = bodies.list;
+  assert.equal(bodies.list, list);
+
+  clock.now += 1;
+  const after = routes.choose('acme/one');
+  assert.deepEqual(
+    after.targets.map(({ offer }) => [offer.provider, offer.prices.input]),
+    [
+      ['together', 2_000_000],
+      ['groq', 3_000_000],
+    ],
+  );
+  assert.equal(shown(), '0.000002');
+  assert.notEqual(bodies.list, list);
+  // Whoever was accepted before pays what held then.
+  assert.equal(before.targets[0]?.offer.prices.input, 1_000_000);
+  assert.notEqual(before.targets[0]?.offer.priceVersion, after.targets[1]?.offer.priceVersion);
+
+  clock.now -= 1;
+  assert.equal(routes.choose('acme/one').targets[0]?.offer.provider, 'groq');
+});
+
+test('every version that may come is known from the start', () => {
+  const { routes, clock } = routesAt({ MARGIN_PERCENT: '10' });
+  const known = new Set(routes.versions.map(({ priceVersion }) => priceVersion));
+  assert.equal(known.size, 3);
+  for (const moment of [clock.now, clock.now + 1, clock.now + 1e10]) {
+    clock.now = moment;
+    for (const { offer } of routes.choose('acme/one').targets)
+      assert.ok(known.has(offer.priceVersion));
+  }
+});
+
+test('the margin is in what is shown and held, and one that fits no model stops the start', () => {
+  const { routes } = routesAt({ MARGIN_PERCENT: '10', MODEL_MARGINS: 'acme/*=12.5' });
+  const [first] = routes.choose('acme/one').targets;
+  assert.equal(first?.offer.prices.input, 1_125_000);
+  assert.equal(first.offer.levels[0]?.applied.output, 2_250_000);
+  const shown = JSON.parse(String(new ModelBodies(routes).one('acme/one')));
+  assert.equal(shown.pricing.prompt, '0.000001125');
+  assert.throws(() => routesAt({ MODEL_MARGINS: 'openai/gpt-4o=1' }), /there is no model openai/);
+  for (const wrong of ['x', '1001', '1.00001', '-1'])
+    assert.throws(() => routesAt({ MARGIN_PERCENT: wrong }), /MARGIN_PERCENT/, wrong);
+  assert.throws(() => routesAt({ MODEL_MARGINS: 'acme/one' }), /MODEL_MARGINS/);
+});
