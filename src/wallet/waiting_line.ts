@@ -1,6 +1,6 @@
 /**
- * Holds that wait for money which other requests of their wallet, or of their key that has limits, hold: in line, so that a large one is not overtaken for
- * ever by small ones. What grows a hold never stands behind: its answer is on its way, and gives money back when it is done.
+ * Holds that wait for money which other requests of their wallet, or of their key that has limits, hold: in line, so that a
+ * large one is not overtaken for ever by small ones. What grows a hold never stands behind: its answer is on its way, and gives money back when it is done.
  */
 import type { Hold } from './batch.ts';
 
@@ -25,12 +25,19 @@ export class WaitingLine<T extends InLine> {
     this.#line.push(pending);
   }
 
-  /** Of holds that would go, those that may; the others step behind those of their wallet that wait already. */
+  /**
+   * Of holds that would go, those that may; the others step behind those of their wallet that wait already, or whose turn
+   * has come only now and may be too early still.
+   * @param holds those whose turn has come first
+   */
   letPass(holds: T[]): T[] {
-    if (this.#line.length === 0) return holds;
+    if (this.#line.length === 0 && !holds[0]?.isNext) return holds;
     const short = new Map<number | string | null, InLine['waitsFor']>();
-    for (const { work, waitsFor } of this.#line)
+    const note = ({ work, waitsFor }: T): void => {
       short.set(waitsFor === 'key' ? work.keyId : work.walletId, waitsFor);
+    };
+    this.#line.forEach(note);
+    for (const pending of holds) if (pending.isNext) note(pending);
     return holds.filter((pending) => {
       const { grow, walletId, keyId } = pending.work;
       const waitsFor = short.get(walletId) ?? short.get(keyId);
