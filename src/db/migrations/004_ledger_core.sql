@@ -267,20 +267,20 @@ BEGIN
   IF cardinality(details) <> cardinality(s_id) THEN
     RAISE EXCEPTION '% details for % settlements', cardinality(details), cardinality(s_id);
   END IF;
-  -- In one order, so that a checkpoint of the same requests waits instead of deadlocking.
-  PERFORM 1 FROM holds WHERE id = ANY (s_id) ORDER BY id FOR UPDATE;
   WITH ended AS (
+    -- By its index, and so in the order of ids: a checkpoint of the same requests waits instead of deadlocking.
     DELETE FROM holds WHERE id = ANY (s_id) RETURNING id, wallet, amount, key_id, model
   ), charges AS MATERIALIZED (
-    SELECT s.*, e.wallet, e.amount, e.key_id, e.model, least(s.chargeable, e.amount) AS charged
+    SELECT s.id, s.cost, s.outcome, s.provider, s.input, s.output, s.detail::json AS detail,
+      e.wallet, e.amount, e.key_id, e.model, least(s.chargeable, e.amount) AS charged
     FROM unnest(s_id, s_cost, s_chargeable, s_outcome, s_provider, s_input, s_output, details)
       AS s (id, cost, chargeable, outcome, provider, input, output, detail)
     JOIN ended e USING (id)
   ), receipt AS (
     INSERT INTO receipts (id, wallet, key_id, model, provider, outcome, input_tokens, output_tokens,
       cost, charged, held, detail, seal)
-    SELECT id, wallet, key_id, model, provider, outcome, input, output, cost, charged, amount, detail::json,
-      receipt_seal(id, wallet, key_id, model, provider, outcome, input, output, cost, charged, amount, now(), detail::json)
+    SELECT id, wallet, key_id, model, provider, outcome, input, output, cost, charged, amount, detail,
+      receipt_seal(id, wallet, key_id, model, provider, outcome, input, output, cost, charged, amount, now(), detail)
     FROM charges
   ), transfer AS (
     INSERT INTO transfers (id, kind, debit, credit, amount, seal)
@@ -371,7 +371,7 @@ CREATE FUNCTION ledger_apply(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 -- Planned once, by index: statistics of tables whose rows come and go by the second mislead, and planning costs more than doing.
 -- A plan knows neither how long the arrays are nor how many wallets there will be: no loops inside loops.
-SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ended uuid[];
   fitting bigint[];
@@ -414,15 +414,16 @@ BEGIN
         FROM unnest(h_wallet, h_wanted, h_grow) AS h (wallet, wanted, grow) WHERE NOT grow GROUP BY wallet
       ), fits AS (
         UPDATE ledger_accounts acc SET held = acc.held + asked.total FROM asked
-        WHERE acc.id = asked.wallet AND acc.id = ANY (p_wallets) AND acc.balance - acc.held >= asked.total AND acc.balance >= p_floor AND NOT acc.keys_limited
+        WHERE acc.id = asked.wallet AND acc.id = ANY (ARRAY(SELECT wallet FROM asked)) AND acc.balance - acc.held >= asked.total AND acc.balance >= p_floor AND NOT acc.keys_limited
         RETURNING acc.id
       )
-      SELECT array_agg(id) INTO fitting FROM fits;
+      -- Null where all of them can: the usual case, in which nobody looks each hold up in a list.
+      SELECT CASE WHEN count(*) < (SELECT count(*) FROM asked) THEN coalesce(array_agg(id), '{}') END INTO fitting FROM fits;
       INSERT INTO holds (id, wallet, instance, amount, key_id, model, seal)
       SELECT h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model,
         hold_seal(h.id, h.wallet, p_instance, h.wanted, h.key_id, h.model, 0, 0, 0, now())
       FROM unnest(h_id, h_wallet, h_wanted, h_key, h_model, h_grow) AS h (id, wallet, wanted, key_id, model, grow)
-      WHERE NOT h.grow AND h.wallet = ANY (fitting);
+      WHERE NOT h.grow AND (fitting IS NULL OR h.wallet = ANY (fitting));
       GET DIAGNOSTICS admitted = ROW_COUNT;
     END IF;
     IF admitted < cardinality(h_id) THEN
