@@ -74,13 +74,19 @@ function count(value: unknown): number {
     : Number.NaN;
 }
 
-function first(...values: unknown[]): unknown {
-  return values.find((value) => value !== undefined && value !== null);
+/** Numbers whose meaning we know, or know to carry no price of their own, and objects with more of them. */
+interface Known {
+  readonly numbers: ReadonlySet<string>;
+  readonly objects: ReadonlyMap<string, Known>;
 }
 
-/** Numbers whose meaning we know, or know to carry no price of their own, by the object that they stand in. */
-const known: Readonly<Record<string, ReadonlySet<string>>> = {
-  '': new Set([
+function knowing(numbers: readonly string[], objects: Readonly<Record<string, Known>> = {}): Known {
+  return { numbers: new Set(numbers), objects: new Map(Object.entries(objects)) };
+}
+
+const cacheCreation = knowing(['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']);
+const known = knowing(
+  [
     'prompt_tokens',
     'completion_tokens',
     'total_tokens',
@@ -97,48 +103,52 @@ const known: Readonly<Record<string, ReadonlySet<string>>> = {
     'prompt_time',
     'completion_time',
     'total_time',
-  ]),
-  'prompt_tokens_details.': new Set([
-    'cached_tokens',
-    'cache_write_tokens',
-    'cache_creation_input_tokens',
-    'text_tokens',
-    'image_tokens',
-    'audio_tokens',
-  ]),
-  'prompt_tokens_details.cached_tokens_details.': new Set([
-    'text_tokens',
-    'image_tokens',
-    'audio_tokens',
-  ]),
-  'cache_creation.': new Set(['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens']),
-  'prompt_tokens_details.cache_creation.': new Set([
-    'ephemeral_5m_input_tokens',
-    'ephemeral_1h_input_tokens',
-  ]),
-  'completion_tokens_details.': new Set([
-    'reasoning_tokens',
-    'text_tokens',
-    'image_tokens',
-    'audio_tokens',
-    'accepted_prediction_tokens',
-    'rejected_prediction_tokens',
-  ]),
-};
+  ],
+  {
+    prompt_tokens_details: knowing(
+      [
+        'cached_tokens',
+        'cache_write_tokens',
+        'cache_creation_input_tokens',
+        'text_tokens',
+        'image_tokens',
+        'audio_tokens',
+      ],
+      {
+        cached_tokens_details: knowing(['text_tokens', 'image_tokens', 'audio_tokens']),
+        cache_creation: cacheCreation,
+      },
+    ),
+    completion_tokens_details: knowing([
+      'reasoning_tokens',
+      'text_tokens',
+      'image_tokens',
+      'audio_tokens',
+      'accepted_prediction_tokens',
+      'rejected_prediction_tokens',
+    ]),
+    cache_creation: cacheCreation,
+  },
+);
 
 const mostFlags = 20;
 const mostFlagLength = 64;
 
-function unknownNumbers(value: unknown, path: string, found: string[]): void {
+function unknownNumbers(
+  value: unknown,
+  here: Known | undefined,
+  path: string,
+  found: string[],
+): void {
   const members = fields(value);
-  const names = known[path];
   for (const name in members) {
     const member = members[name];
     if (found.length >= mostFlags) return;
-    if (typeof member === 'number' && member !== 0 && !names?.has(name))
-      found.push((path + name).slice(0, mostFlagLength));
-    else if (typeof member === 'object' && member !== null)
-      unknownNumbers(member, `${path}${name}.`, found);
+    if (typeof member === 'number') {
+      if (member !== 0 && !here?.numbers.has(name))
+        found.push((path + name).slice(0, mostFlagLength));
+    } else if (typeof member === 'object' && member !== null)
+      unknownNumbers(member, here?.objects.get(name), `${path}${name}.`, found);
   }
 }
 
@@ -154,22 +164,19 @@ interface PromptParts {
 function promptParts(usage: Fields): PromptParts {
   const details = fields(usage.prompt_tokens_details);
   const cached = fields(details.cached_tokens_details);
-  const written = fields(first(details.cache_creation, usage.cache_creation));
+  const written = fields(details.cache_creation ?? usage.cache_creation);
   const cacheWrite1h = count(written.ephemeral_1h_input_tokens);
   const allWritten = count(
-    first(
-      details.cache_write_tokens,
-      details.cache_creation_input_tokens,
-      usage.cache_creation_input_tokens,
+    details.cache_write_tokens ??
+      details.cache_creation_input_tokens ??
+      usage.cache_creation_input_tokens ??
       count(written.ephemeral_5m_input_tokens) + cacheWrite1h,
-    ),
   );
-  const cacheRead = first(
-    details.cached_tokens,
-    usage.prompt_cache_hit_tokens,
-    usage.cached_tokens,
-    usage.cache_read_input_tokens,
-  );
+  const cacheRead =
+    details.cached_tokens ??
+    usage.prompt_cache_hit_tokens ??
+    usage.cached_tokens ??
+    usage.cache_read_input_tokens;
   const fresh = (name: 'image_tokens' | 'audio_tokens'): number =>
     Math.max(0, count(details[name]) - count(cached[name]));
   return {
@@ -195,12 +202,12 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
   const parts = promptParts(usage);
   const { cacheRead, cacheWrite, cacheWrite1h } = parts;
   const details = fields(usage.completion_tokens_details);
-  const reasoning = count(first(details.reasoning_tokens, usage.reasoning_tokens));
+  const reasoning = count(details.reasoning_tokens ?? usage.reasoning_tokens);
   const cached = cacheRead + cacheWrite + cacheWrite1h;
   const isOutside =
     rules.cacheCounted === 'outside' || (cached > prompt && rules.cacheCounted === 'either');
   const flags: string[] = [];
-  unknownNumbers(usage, '', flags);
+  unknownNumbers(usage, known, '', flags);
   // Said to be within, and more than the whole: it can only be beside it.
   if (cached > prompt && !isOutside) flags.push('the cache exceeds prompt_tokens');
   const fresh = isOutside || cached > prompt ? prompt : prompt - cached;
