@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { failure, json, stream } from './hostile_behaviours.ts';
 import { model, usualCost } from './providers.ts';
+import { until } from './scratch_data.ts';
 import { startStreamScene } from './stream_scene.ts';
 
 const { upstream, installation, books, accountWith, stop } = await startStreamScene();
@@ -190,6 +191,33 @@ describe('failures are not remembered', () => {
     assert.ok(whole.text.endsWith('data: [DONE]\n\n'));
     assert.notEqual(whole.requestId, broken.requestId);
   });
+});
+
+test('charged, and dead before its answer was kept: it runs anew, and the first charge is given back', async () => {
+  upstream.behave(json());
+  const key = freshKey();
+  const first = await ask(key);
+  const id = first.requestId.replace('req_', '');
+  // As if its process had died between the two commits.
+  await books.sql`DELETE FROM answer_parts WHERE answer = ${id}`;
+  await books.sql`
+    UPDATE answers SET state = 'running', head = NULL, instance = gen_random_uuid() WHERE id = ${id}`;
+  const again = await ask(key);
+  assert.equal(again.status, 200);
+  assert.notEqual(again.requestId, first.requestId);
+  assert.equal((await books.receipt(again.requestId)).charged, usualCost);
+  const refunds = () => books.sql<{ amount: number }[]>`
+    SELECT amount FROM transfers WHERE kind = 'refund' AND note LIKE ${`${first.requestId}%`}`;
+  await until('it is given back', async () => (await refunds()).length > 0);
+  assert.deepEqual(
+    (await refunds()).map(({ amount }) => amount),
+    [usualCost],
+  );
+  // The same once more gives nothing back twice.
+  await books.sql`
+    INSERT INTO superseded_requests VALUES (${id}, ${again.requestId.replace('req_', '')})`;
+  await books.sql`SELECT ledger_refund_superseded()`;
+  assert.equal((await refunds()).length, 1);
 });
 
 describe('a stream', () => {

@@ -1,167 +1,18 @@
-/** Streams whose clients lose their connections, two servers on one database: nothing is lost, nothing is paid twice. */
+/** Answers that are kept, between two gateways: joined, resumed, cancelled, left alone, and lost with the process that wrote them. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import { type Hostile, startHostile } from './hostile.ts';
-import { endlessStream, stream } from './hostile_behaviours.ts';
-import { type Installation, startInstallation } from './installation.ts';
+import { endlessStream, json, stream } from './hostile_behaviours.ts';
+import type { Installation } from './installation.ts';
+import { bodyOf, contentOf, pathOf, startKeptScene, unattendedMs } from './kept_scene.ts';
 import { model, usualCost } from './providers.ts';
 import { until } from './scratch_data.ts';
-import { openSharedDatabase, type SharedDatabase } from './shared_database.ts';
-import { type Connection, StreamReader } from './stream_reader.ts';
+import { StreamReader } from './stream_reader.ts';
 
-const leaseMs = 2000;
-const graceMs = 500;
-const unattendedMs = 1500;
-
-const stack = new AsyncDisposableStack();
-let database: SharedDatabase;
-let upstream: Hostile;
-let first: Installation;
-let second: Installation;
-
-async function serve(): Promise<Installation> {
-  const env = {
-    OPENAI_API_KEY: 'test',
-    OPENAI_BASE_URL: upstream.baseUrl,
-    RATE_LIMIT_RPM: '0',
-    AKAI_SECRET: 'one secret for every server of these tests',
-    LEASE_MS: `${leaseMs}`,
-    RECOVERY_GRACE_MS: `${graceMs}`,
-    UNATTENDED_STREAM_MS: `${unattendedMs}`,
-    KEEP_ALIVE_MS: '150',
-    KEPT_ANSWER_BYTES: '200000',
-  };
-  return stack.use(await startInstallation({ databaseUrl: database.url, env }));
-}
-
-before(async () => {
-  database = stack.use(await openSharedDatabase());
-  upstream = await startHostile();
-  stack.defer(() => upstream.close());
-  [first, second] = await Promise.all([serve(), serve()]);
-});
-after(async () => {
-  await until('every hold has ended', async () => (await count('holds')) === 0);
-  const report = await first.akai('audit').finally(() => stack.disposeAsync());
-  assert.equal(report.ok, true, JSON.stringify(report));
-});
-
-async function count(table: string): Promise<number> {
-  const { owner } = database;
-  const [row] = await owner<{ n: number }[]>`SELECT count(*) AS n FROM ${owner(table)}`;
-  return row?.n ?? 0;
-}
-
-interface Receipt {
-  readonly outcome: string;
-  readonly charged: number;
-  readonly output_tokens: number;
-  readonly detail: { readonly reason: string | null };
-}
-
-async function receiptOf(requestId: string): Promise<Receipt> {
-  const id = requestId.replace('req_', '');
-  const found: Receipt[] = [];
-  await until(`${requestId} has a receipt`, async () => {
-    found.push(...(await database.owner<Receipt[]>`SELECT * FROM receipts WHERE id = ${id}`));
-    return found.length > 0;
-  });
-  const [receipt] = found;
-  assert.ok(receipt);
-  return receipt;
-}
-
-/** A body that asks for a stream of its own; resumable unless a key makes it so. */
-function bodyOf(options: object = {}): Record<string, unknown> {
-  const messages = [{ role: 'user', content: 'Hi' }];
-  return { model, stream: true, messages, stream_options: { resumable: true, ...options } };
-}
-
-function contentOf(text: string): string {
-  return text
-    .split('\n\n')
-    .map((event) => /^data: (\{.*)$/m.exec(event)?.[1])
-    .map((data) => (data === undefined ? '' : (JSON.parse(data).choices[0]?.delta.content ?? '')))
-    .join('');
-}
-
-async function call(
-  { baseUrl }: Installation,
-  method: string,
-  path: string,
-  key = first.key,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; text: string; headers: Headers }> {
-  const response = await fetch(`${baseUrl}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, ...headers },
-    signal: AbortSignal.timeout(15_000),
-  });
-  return { status: response.status, text: await response.text(), headers: response.headers };
-}
-
-/** Every server, with the one key of these tests. */
-function via({ baseUrl }: Installation): Connection {
-  return { baseUrl, key: first.key };
-}
-
-function pathOf(reader: StreamReader): string {
-  return (reader.address ?? '').slice('/v1'.length);
-}
-
-test('1,000 cuts at random offsets: the joined text is the uncut one to the byte, for one charge each', async () => {
-  const streams = 40;
-  const cutsEach = 25;
-  const words = Array.from({ length: 120 }, (_, index) => `w${index} `);
-  upstream.behave(stream({ chunks: words, paceMs: 12 }));
-  const seed = Date.now() % 1_000_000;
-  let state = seed;
-  const random = (below: number): number => {
-    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((state / 2_147_483_648) * below);
-  };
-  const before = upstream.received.length;
-  let cuts = 0;
-  const readers = await Promise.all(
-    Array.from({ length: streams }, async (_, index) => {
-      const body =
-        index % 2 ? bodyOf({ include_usage: true }) : { ...bodyOf(), stream_options: null };
-      const reader = new StreamReader(body, index % 2 ? null : `cut ${seed} ${index}`);
-      for (let cut = 0; cut < cutsEach; cut += 1) {
-        // Without its address a stream can only be found again by its key.
-        const isNew = reader.address === null && index % 2 === 1;
-        await reader.read(via(random(2) ? first : second), isNew ? 1 + random(1200) : random(1200));
-        cuts += reader.isWhole ? 0 : 1;
-        if (reader.isWhole) break;
-      }
-      for (let tries = 0; !reader.isWhole && tries < 5; tries += 1)
-        await reader.read(via(random(2) ? first : second));
-      return reader;
-    }),
-  );
-  assert.ok(cuts >= 1000, `${cuts} cuts`);
-  assert.equal(upstream.received.length - before, streams, `seed ${seed}`);
-  for (const reader of readers) {
-    const uncut = await Promise.all(
-      [first, second].map((server) => call(server, 'GET', pathOf(reader))),
-    );
-    for (const { text } of uncut) assert.ok(reader.text === text, `seed ${seed}`);
-    assert.equal(contentOf(reader.text), words.join(''));
-    assert.ok(reader.text.endsWith('data: [DONE]\n\n'));
-    const ids = [...reader.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
-    assert.deepEqual(
-      ids,
-      ids.map((_, index) => index + 1),
-    );
-    assert.equal((await receiptOf(reader.requestId)).charged, usualCost);
-  }
-  const ids = readers.map(({ requestId }) => requestId.replace('req_', ''));
-  const charges = await database.owner`
-    SELECT id FROM transfers WHERE kind = 'charge' AND id = ANY (${ids}::uuid[])`;
-  assert.equal(charges.length, streams);
-});
+const { database, upstream, first, second, serve, via, receiptOf, refundsOf, call, stop } =
+  await startKeptScene();
+after(stop);
 
 test('a server dies in mid-stream: the same key gets a new answer, and the recovered charge is given back', async () => {
   const doomed = await serve();
@@ -186,11 +37,9 @@ test('a server dies in mid-stream: the same key gets a new answer, and the recov
   assert.equal(recovered.outcome, 'recovered');
   assert.ok(recovered.charged > 0);
   assert.equal((await receiptOf(again.requestId)).charged, usualCost);
-  const refunds = () => database.owner<{ amount: number; note: string }[]>`
-    SELECT amount, note FROM transfers WHERE kind = 'refund' AND note LIKE ${`${cut.requestId}%`}`;
-  await until('it is given back', async () => (await refunds()).length > 0);
+  await until('it is given back', async () => (await refundsOf(cut)).length > 0);
   await database.owner`SELECT ledger_refund_superseded()`;
-  const [refund, ...more] = await refunds();
+  const [refund, ...more] = await refundsOf(cut);
   assert.deepEqual(more, []);
   assert.equal(refund?.amount, recovered.charged);
   assert.ok(refund.note.includes(again.requestId));
@@ -200,6 +49,50 @@ test('a server dies in mid-stream: the same key gets a new answer, and the recov
   const replay = new StreamReader(body, key);
   await replay.read(via(first));
   assert.equal(replay.text, again.text);
+});
+
+test('a server is stopped in mid-stream: what it had is there, the end is not, and the same key gets it all', async () => {
+  const stopping = await serve({ DRAIN_TIMEOUT_MS: '200' });
+  const key = `stop ${crypto.randomUUID()}`;
+  const body = { ...bodyOf(), stream_options: null };
+  upstream.behave(endlessStream({ paceMs: 5 }));
+  const cut = new StreamReader(body, key);
+  const reading = cut.read(via(stopping));
+  await sleep(400);
+  assert.equal(await stopping.stop(), 0);
+  await reading;
+  assert.ok(!cut.isWhole && cut.lastEvent > 10);
+  const rest = new StreamReader(body, null);
+  rest.address = cut.address;
+  await rest.read(via(second));
+  assert.ok(!rest.isWhole && rest.text.startsWith(cut.text.slice(0, 1000)));
+  assert.equal((await call(second, 'GET', `${pathOf(cut)}?last_event_id=99999`)).status, 410);
+  upstream.behave(stream());
+  const again = new StreamReader(body, key);
+  await again.read(via(second));
+  assert.ok(again.isWhole && again.text.endsWith('data: [DONE]\n\n'));
+  const { outcome, charged } = await receiptOf(cut.requestId);
+  assert.equal(outcome, 'estimated');
+  await until('it is given back', async () => (await refundsOf(cut)).length > 0);
+  assert.equal((await refundsOf(cut))[0]?.amount, charged);
+});
+
+test('an answer in one piece is waited for through the other server', async () => {
+  upstream.behave(json({ delayMs: 500 }));
+  const key = `one piece ${crypto.randomUUID()}`;
+  const before = upstream.received.length;
+  const ask = async ({ baseUrl }: Installation): Promise<[string | null, string]> => {
+    const response = await fetch(`${baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${first.key}`, 'idempotency-key': key },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hi' }] }),
+    });
+    assert.equal(response.status, 200);
+    return [response.headers.get('x-request-id'), await response.text()];
+  };
+  const answers = await Promise.all([ask(first), ask(second), ask(first), ask(second)]);
+  for (const answer of answers) assert.deepEqual(answer, answers[0]);
+  assert.equal(upstream.received.length - before, 1);
 });
 
 test('cancelled through the other server: the provider is stopped, what was delivered is charged, and the end says so', async () => {

@@ -1,51 +1,24 @@
 /** Two servers on one database: what happens through one is known to the other, and neither takes the other's money. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { realpathSync } from 'node:fs';
-import net from 'node:net';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashKey, mintKey } from '../src/accounts/keys.ts';
-import { connect, type Sql } from '../src/db/connection.ts';
+import type { Sql } from '../src/db/connection.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { endlessStream, json, stream } from './hostile_behaviours.ts';
 import { type Installation, startInstallation } from './installation.ts';
 import { model, usualCost } from './providers.ts';
-import { ScratchData } from './scratch_data.ts';
+import { openSharedDatabase } from './shared_database.ts';
 
 const leaseMs = 2000;
 const graceMs = 2500;
 
-const data = new ScratchData();
 const stack = new AsyncDisposableStack();
 let owner: Sql;
 let upstream: Hostile;
 let first: Installation;
 let second: Installation;
 let databaseUrl: string;
-
-/** Puts a PostgreSQL behind a port, as the operator's own would be. */
-async function listen(): Promise<string> {
-  const holder = await data.open('command');
-  stack.defer(async () => void (await holder.end('SIGINT')));
-  const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
-  const relay = net.createServer((client) => {
-    const server = net.connect(path);
-    client.pipe(server).pipe(client);
-    client.on('error', () => server.destroy());
-    server.on('error', () => client.destroy());
-    client.on('close', () => server.destroy());
-  });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  stack.defer(() => void relay.close());
-  const address = relay.address();
-  assert.ok(address !== null && typeof address === 'object');
-  owner = connect({ path }, { max: 2, name: 'test owner' });
-  stack.defer(() => owner.end({ timeout: 1 }));
-  return `postgres://akai:unused@127.0.0.1:${address.port}/akai`;
-}
 
 async function serve(): Promise<Installation> {
   const env = {
@@ -60,8 +33,9 @@ async function serve(): Promise<Installation> {
 }
 
 before(async () => {
-  stack.use(data);
-  databaseUrl = await listen();
+  const database = stack.use(await openSharedDatabase());
+  databaseUrl = database.url;
+  owner = database.owner;
   upstream = await startHostile();
   stack.defer(() => upstream.close());
   [first, second] = await Promise.all([serve(), serve()]);

@@ -235,7 +235,8 @@ export class AnswerStore {
       this.#refund().then(
         (waiting) => {
           this.#refunder = null;
-          if (waiting > 0) this.#refundSoon(refundMs);
+          // One that never began has no end to wait for: that is asked ever more seldom.
+          if (waiting > 0) this.#refundSoon(Math.min(sweepMs, Math.max(refundMs, 2 * ms)));
         },
         (error: unknown) => {
           this.#refunder = null;

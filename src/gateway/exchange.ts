@@ -117,6 +117,11 @@ export class Exchange implements Outlet {
     this.response.destroy();
   }
 
+  /** Ends the connection in the middle of the answer, once all that was written has left. */
+  breakOff(): void {
+    setImmediate(() => this.response.socket?.destroySoon());
+  }
+
   /** Answers with an error, where an answer has not begun yet; else the connection ends, which no client takes for success. */
   fail(error: ApiError): void {
     const { response } = this;

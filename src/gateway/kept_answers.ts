@@ -64,7 +64,7 @@ export class KeptAnswers {
       const ending = await follow(this.#store, client, wanted, this.#settings);
       if (ending === 'ended') return;
       // Whoever wrote it died. What was sent of it cannot be taken back, so that only a new try can have it whole.
-      if (client.hasBegun) client.cut();
+      if (client.hasBegun) return client.breakOff();
     }
   }
 
@@ -73,7 +73,7 @@ export class KeptAnswers {
     const wanted = { id, account, after, headers: addressOf(id) };
     const ending = await follow(this.#store, client, wanted, this.#settings);
     if (ending === 'ended') return;
-    if (client.hasBegun) client.cut();
+    if (client.hasBegun) client.breakOff();
     else if (ending === 'missing') throw notFound();
     else throw new ApiError('stream_interrupted');
   }

@@ -18,6 +18,7 @@ const order = [
   'quickstart',
   'authentication',
   'chat-completions',
+  'repeat-and-resume',
   'models',
   'wallet',
   'receipts',

@@ -145,7 +145,9 @@ BEGIN
     UPDATE answers a SET kept = w.kept, bytes = a.bytes + size,
       head = CASE WHEN w.kept THEN coalesce(w.head, a.head) END,
       state = coalesce(w.new_state, a.state),
-      key_hash = CASE WHEN NOT w.free THEN a.key_hash END
+      key_hash = CASE WHEN NOT w.free THEN a.key_hash END,
+      -- An error is kept for those only who wait for it now.
+      expires_at = CASE WHEN w.new_state = 'failed' THEN clock_timestamp() + interval '5 minutes' ELSE a.expires_at END
     WHERE a.id = w.id;
   END LOOP;
   -- Expired, or never begun.
