@@ -68,7 +68,8 @@ export async function startServer(
     undo.unshift(() => database.close());
     const sandbox = config.mode === 'sandbox' ? await startSandboxProvider() : null;
     if (sandbox) undo.unshift(() => sandbox.close());
-    const lease = new Lease(lane(database, 'lease'), {
+    // Two: renewals do not wait for recovery, which waits for wallets.
+    const lease = new Lease(lane(database, 'lease', 2), {
       leaseMs: config.leaseMs,
       graceMs: config.recoveryGraceMs,
       sole: database.embedded,

@@ -22,6 +22,12 @@ export class Lease {
   #aliveUntil = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #beat: Promise<void> = Promise.resolve();
+  /** What is done besides renewing; null while nothing is. */
+  #round: Promise<void> | null = null;
+  /** The database's clock less ours, in ms, when the lease was renewed last. */
+  #clockOffset: number | null = null;
+  /** By our monotonic clock: until then other processes may only seem dead. */
+  #recoverFrom = Number.NEGATIVE_INFINITY;
   #stopped = false;
   #onBeat: () => Promise<void> = async () => {};
 
@@ -51,6 +57,7 @@ export class Lease {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#beat;
+    await this.#round;
     await this.#sql`SELECT ledger_retire(${this.instance})`;
     this.#aliveUntil = Number.NEGATIVE_INFINITY;
   }
@@ -81,21 +88,51 @@ export class Lease {
   async #tick(): Promise<void> {
     try {
       await this.#renew(false);
-      await this.recover();
-      await this.#onBeat();
     } catch (error) {
       this.#settings.log('the lease could not be renewed', error);
       this.#plan(true);
       return;
     }
     this.#plan();
+    this.#round ??= this.#goRound().finally(() => {
+      this.#round = null;
+    });
+  }
+
+  /** The next renewal does not wait for this, which needs wallets that others may have locked. */
+  async #goRound(): Promise<void> {
+    try {
+      if (performance.now() >= this.#recoverFrom) await this.recover();
+      await this.#onBeat();
+    } catch (error) {
+      this.#settings.log('the requests of dead processes could not be settled', error);
+    }
   }
 
   /** @param isSole ends the leases of earlier sole servers: once, so that one that awakes does not end its successor's */
   async #renew(isSole: boolean): Promise<void> {
     const sent = performance.now();
     const lease = `${this.#settings.leaseMs} milliseconds`;
-    await this.#sql`SELECT ledger_lease(${this.instance}, ${lease}::interval, ${isSole})`;
+    const [row] = await this.#sql<{ clock: number }[]>`
+      SELECT ledger_lease(${this.instance}, ${lease}::interval, ${isSole}),
+        extract(epoch FROM clock_timestamp())::float8 * 1000 AS clock`;
     this.#aliveUntil = sent + this.#settings.leaseMs;
+    if (row) this.#compareClocks(row.clock, sent);
+  }
+
+  /**
+   * When the database's clock has been put forward, every process but this one seems dead. Who lives has renewed its lease
+   * by the new clock within a lease, so recovery waits for that long.
+   */
+  #compareClocks(database: number, sent: number): void {
+    const received = performance.now();
+    const offset = database - received;
+    const step = Math.abs(offset - (this.#clockOffset ?? offset));
+    // An answer that took long says less exactly what the clock was.
+    if (step > this.#settings.leaseMs / renewalsPerLease + received - sent) {
+      this.#settings.log(`the clock of the database was put ${Math.round(step)} ms off`);
+      this.#recoverFrom = received + this.#settings.leaseMs;
+    }
+    this.#clockOffset = offset;
   }
 }

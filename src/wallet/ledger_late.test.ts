@@ -105,3 +105,24 @@ test('a request that is over leaves no hold behind: free, or charged at its chec
   assert.equal((await audit(ledgers.database.sql)).ok, true);
   await process.stop();
 });
+
+test('the lease is renewed although what is done besides never ends', async () => {
+  const lease = new Lease(ledgers.database.sql, {
+    leaseMs: 600,
+    graceMs: 0,
+    sole: false,
+    log: () => {},
+  });
+  const { promise: stuck, resolve: free } = Promise.withResolvers<void>();
+  let beats = 0;
+  lease.eachBeat(() => {
+    beats += 1;
+    return stuck;
+  });
+  await lease.start();
+  for (const until = performance.now() + 1500; performance.now() < until; await sleep(20))
+    assert.ok(lease.isAlive(), 'the lease has ended');
+  assert.equal(beats, 1);
+  free();
+  await lease.stop();
+});
