@@ -43,6 +43,8 @@ export interface Page<L> {
 
 /** Above every id and every kind. */
 const top = { id: 'ffffffff-ffff-ffff-ffff-ffffffffffff', kind: 'refund' } as const;
+/** Below every id. */
+const bottom = '00000000-0000-0000-0000-000000000000';
 const firstDay = '2000-01-01';
 const lastDay = '2999-12-31';
 
@@ -59,26 +61,30 @@ function asked({ limit }: StatementQuery): number {
   return Math.min(limit ?? usualLines, mostLines) + 1;
 }
 
-/** Requests of a wallet, or of a key of it, along an index that has them in this order. */
+/**
+ * Requests of a wallet, or of a key of it. Compared and sorted by pairs of which one index consists, so that no statistics can
+ * lead to another way; the comparison of the id alone is what leaves whole months out.
+ */
 function charges(sql: Sql, walletId: number, query: StatementQuery, { id, kind }: Below) {
   const { from, to, key } = query;
+  const [column, owner] = key
+    ? [sql`r.key_id`, sql`${key}::uuid`]
+    : [sql`r.wallet`, sql`${walletId}::bigint`];
   // Where among the ids the days begin and end is known from their totals.
   const days =
     from || to
       ? sql`
+        AND (${column}, r.id) >= (${owner}, (SELECT first_id FROM span)) AND (${column}, r.id) <= (${owner}, (SELECT last_id FROM span))
         AND r.id BETWEEN (SELECT first_id FROM span) AND (SELECT last_id FROM span)
         AND ledger_day(r.created_at) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
-      : sql``;
-  // A key has one wallet: a comparison that no index serves leaves the index of the key as the only way.
-  const owner = key
-    ? sql`r.key_id = ${key} AND r.wallet IS NOT DISTINCT FROM ${walletId}::bigint`
-    : sql`r.wallet = ${walletId}`;
+      : sql`AND (${column}, r.id) >= (${owner}, ${bottom})`;
   return sql`(
     SELECT r.id, 'charge'::transfer_kind AS kind, -r.charged AS amount, r.model, r.key_id, r.input_tokens, r.output_tokens,
       CASE WHEN r.charged = 0 THEN r.detail ->> 'reason' END AS note, r.created_at
     FROM receipts r
-    WHERE ${owner} AND r.id <= ${id} AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${days}
-    ORDER BY r.id DESC LIMIT ${asked(query)})`;
+    WHERE (${column}, r.id) <= (${owner}, ${id}::uuid) AND r.id <= ${id} ${days}
+      AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}
+    ORDER BY ${column} DESC, r.id DESC LIMIT ${asked(query)})`;
 }
 
 /** Everything else that moved money into a wallet, or out of it. */
@@ -188,7 +194,7 @@ export async function dayPage(
         SELECT day, kind, ${model} AS model, lines, input_tokens AS input, output_tokens AS output, amount
         FROM day_totals WHERE wallet = ${walletId} AND ${where}
         UNION ALL
-        SELECT day, kind, ${model}, 1, input_tokens, output_tokens, amount FROM ledger_tail(${walletId}) WHERE ${where}
+        SELECT day, kind, ${model}, 1, input_tokens, output_tokens, amount FROM ledger_tail(${walletId}, ${to ?? lastDay}) WHERE ${where}
       ) parts
       WHERE (day, kind, model) < (${end.day}::date, ${end.kind}::transfer_kind, ${end.model})
       GROUP BY day, kind, model ORDER BY day DESC, kind DESC, model DESC LIMIT ${asked(query)}

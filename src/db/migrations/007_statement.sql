@@ -7,7 +7,7 @@ DROP INDEX transfers_debit;
 CREATE INDEX transfers_debit ON transfers (debit, id) WHERE kind NOT IN ('charge', 'loss');
 CREATE INDEX transfers_moment ON transfers (created_at) WHERE kind NOT IN ('charge', 'loss');
 CREATE INDEX receipts_wallet ON receipts (wallet, id);
-CREATE INDEX receipts_key ON receipts (key_id, id) WHERE key_id IS NOT NULL;
+CREATE INDEX receipts_key ON receipts (key_id, id);
 -- Rows lie on the disk in the order in which they were written, so this is tiny and costs a request next to nothing.
 CREATE INDEX receipts_moment ON receipts USING brin (created_at) WITH (autosummarize = on);
 
@@ -125,13 +125,15 @@ BEGIN
   RETURN more;
 END $$;
 
--- The lines of a wallet that no total knows yet. All of it is read from one snapshot: that of the query around it.
-CREATE FUNCTION ledger_tail(p_wallet bigint)
+-- The lines of a wallet that no total knows yet, where days up to p_to may have any. All of it is read from one snapshot: that of the
+-- query around it.
+CREATE FUNCTION ledger_tail(p_wallet bigint, p_to date)
 RETURNS TABLE (day date, kind transfer_kind, key_id uuid, model text, id uuid, input_tokens bigint, output_tokens bigint, amount bigint)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   after timestamptz := (SELECT counted_to FROM day_totals_mark);
 BEGIN
+  IF p_to < ledger_day(after) THEN RETURN; END IF;
   RETURN QUERY EXECUTE 'SELECT day, kind, key_id, model, id, input_tokens, output_tokens, amount
     FROM ledger_lines($1, ''infinity'') WHERE wallet = $2' USING after, p_wallet;
 END $$;
@@ -143,7 +145,7 @@ LANGUAGE sql STABLE AS $$
     SELECT t.first_id, t.last_id FROM day_totals t
     WHERE t.wallet = p_wallet AND t.day BETWEEN p_from AND p_to AND t.kind = 'charge' AND (p_key IS NULL OR t.key_id = p_key)
     UNION ALL
-    SELECT id, id FROM ledger_tail(p_wallet) WHERE day BETWEEN p_from AND p_to AND kind = 'charge' AND (p_key IS NULL OR key_id = p_key)
+    SELECT id, id FROM ledger_tail(p_wallet, p_to) WHERE day BETWEEN p_from AND p_to AND kind = 'charge' AND (p_key IS NULL OR key_id = p_key)
   ) s
 $$;
 
