@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { timeOrderedId } from '../src/ids.ts';
 import type { PublicReceipt, SignedReceipt } from '../src/wallet/receipt_form.ts';
 import { openBooks } from './books.ts';
 import { startHostile } from './hostile.ts';
@@ -186,9 +187,11 @@ test('what was free has a line of zero and a reason', async () => {
   assert.equal(receipt.outcome, 'released');
   assert.equal(receipt.charged, '0');
   assert.match(receipt.reason ?? '', /^No active providers/);
-  assert.deepEqual(receipt.failed_attempts, [
-    { provider: 'openai', status: 500, reason: 'broken inside' },
-  ]);
+  // What the provider said of itself is in the books, and stays there.
+  assert.deepEqual(receipt.failed_attempts, [{ provider: 'openai', result: 'unavailable' }]);
+  const { detail } = await books.receipt(requestIdOf(failed));
+  const inside = [{ provider: 'openai', status: 500, reason: 'broken inside' }];
+  assert.deepEqual(detail.failedAttempts, inside);
   assert.equal(receipt.attempts, 1);
 
   upstream.behave(stream({ breakAfter: 3 }));
@@ -198,6 +201,21 @@ test('what was free has a line of zero and a reason', async () => {
   const cut = await receiptOf(requestIdOf(broken));
   assert.deepEqual([cut.outcome, cut.total_cost], ['released', 0]);
   assert.equal(cut.reason, 'the provider broke off');
+});
+
+test('what came back later is on the receipt', async () => {
+  upstream.behave(good());
+  const responses = [await ask(), await ask()];
+  const [one = '', other = ''] = responses.map(requestIdOf);
+  await Promise.all(responses.map((response) => response.arrayBuffer()));
+  const note = `${one} was not finished: ${other} ran instead`;
+  await books.sql`
+    SELECT ledger_credit(${timeOrderedId()}, 'refund', 'revenue',
+      (SELECT wallet FROM receipts WHERE id = ${one.slice(4)}), ${charge}, ${note})`;
+  const receipt = await receiptOf(one);
+  assert.equal(receipt.refunded, receipt.charged);
+  assert.equal(receipt.refund_reason, note);
+  assert.equal((await receiptOf(other)).refunded, '0');
 });
 
 test('usage that nobody has a price for is flagged, and listed for review', async () => {

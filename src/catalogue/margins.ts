@@ -12,7 +12,7 @@ const entry = /^([a-z0-9-]+\/(?:\*|[a-z0-9.-]+))=(.+)$/;
 const mostPercent = 1000;
 
 /** Percent with up to four decimals → millionths: "12.5" → 125000. @throws RangeError */
-export function parsePercent(text: string): number {
+function parsePercent(text: string): number {
   const [, whole, fraction = ''] = percent.exec(text.trim()) ?? [];
   if (whole === undefined || Number(text) > mostPercent)
     throw new RangeError(

@@ -24,6 +24,14 @@ interface PriceTier {
   readonly prices: PriceListing;
 }
 
+/** What a provider itself said may be about the operator's account with it, and stays inside. */
+export type AttemptResult = 'rejected' | 'rate_limited' | 'unavailable';
+
+function resultOf({ status }: FailedAttempt): AttemptResult {
+  if (status === 429) return 'rate_limited';
+  return status === 400 || status === 413 || status === 422 ? 'rejected' : 'unavailable';
+}
+
 /** USD amounts are decimal text; times are ISO 8601 in UTC. */
 export interface PublicReceipt {
   readonly id: string;
@@ -63,7 +71,10 @@ export interface PublicReceipt {
   readonly total_ms: number;
   /** Calls to providers, with the one that answered. */
   readonly attempts: number;
-  readonly failed_attempts: readonly FailedAttempt[];
+  readonly failed_attempts: readonly {
+    readonly provider: string;
+    readonly result: AttemptResult;
+  }[];
 }
 
 export interface SignedReceipt {
@@ -168,6 +179,9 @@ export function publicReceipt(receipt: Receipt): PublicReceipt {
     first_byte_ms: detail.firstByteMs ?? null,
     total_ms: detail.durationMs ?? Math.max(0, settledAt.getTime() - createdAt),
     attempts: failed.length + (receipt.provider === null ? 0 : 1),
-    failed_attempts: failed.map(({ provider, status, reason }) => ({ provider, status, reason })),
+    failed_attempts: failed.map((attempt) => ({
+      provider: attempt.provider,
+      result: resultOf(attempt),
+    })),
   };
 }

@@ -55,7 +55,9 @@ const Receipt = z.strictObject({
   first_byte_ms: tokens.nullable(),
   total_ms: tokens,
   attempts: tokens,
-  failed_attempts: z.array(z.strictObject({ provider: text, status: z.int(), reason: text })),
+  failed_attempts: z.array(
+    z.strictObject({ provider: text, result: z.enum(['rejected', 'rate_limited', 'unavailable']) }),
+  ),
 });
 const Signed = z.strictObject({
   format: z.literal(receiptFormat),
