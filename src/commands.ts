@@ -6,11 +6,11 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
+import { auditNow, auditsBefore } from './commands/audit.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
-import { audit } from './wallet/audit.ts';
 import { entriesOf, statementCsv } from './wallet/export_statement.ts';
 import { formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
 import { exactUsd, statementJson } from './wallet/statement_form.ts';
@@ -115,9 +115,10 @@ export const commands: Readonly<Record<string, Command>> = {
     run: verifyFile,
   },
   audit: {
-    usage: '',
-    sentence: 'Prove the books; ends with exit code 1 and the ids of the rows that lie.',
-    options: {},
+    usage: '[--history]',
+    sentence:
+      'Prove the books; ends with exit code 1 and the ids of the rows that lie. --history: how the last audits went.',
+    options: { history: { type: 'boolean' } },
     run: withDatabase(auditBooks),
   },
 };
@@ -321,23 +322,6 @@ async function showWallet(given: Arguments, database: Database): Promise<Outcome
   return { json, text: [balance, ...lines, ...more].join('\n') };
 }
 
-async function auditBooks(_given: Arguments, { sql }: Database): Promise<Outcome> {
-  const report = await audit(sql);
-  const lies = report.findings.map(
-    ({ check, id, detail }) => `${id}: not true that ${check}: ${detail}`,
-  );
-  const counts = [
-    counted(report.wallets, 'wallet'),
-    counted(report.transfers, 'transfer'),
-    counted(report.receipts, 'receipt'),
-    counted(report.holds, 'open hold'),
-  ].join(', ');
-  const text = report.ok
-    ? `The books are right: ${counts}.`
-    : [`The books are wrong (${counts}):`, ...lies].join('\n');
-  return { json: report, text, failed: !report.ok };
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+async function auditBooks(given: Arguments, { sql }: Database): Promise<Outcome> {
+  return given.values.history === true ? auditsBefore(sql) : auditNow(sql);
 }

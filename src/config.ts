@@ -257,6 +257,25 @@ export const settings = {
     day,
     'How long, in ms, after the end of a lease the holds of a dead process are settled by another.',
   ),
+  auditIntervalMs: integer(
+    'AUDIT_INTERVAL_MS',
+    60_000,
+    0,
+    day,
+    'From the end of one scheduled audit of the books to the next, in ms; of several processes one audits. 0 for none.',
+  ),
+  auditRows: integer(
+    'AUDIT_ROWS',
+    1_000_000,
+    1000,
+    1_000_000_000,
+    'Receipts and transfers that one scheduled audit checks at most; the next goes on from there.',
+  ),
+  metricsToken: text(
+    'METRICS_TOKEN',
+    '',
+    'Who sends it as a bearer token may read /metrics; empty lets this machine only, and not through a proxy.',
+  ),
   logLevel: choice('LOG_LEVEL', ['info', 'warn', 'error'], 'info', 'Least level that is logged.'),
 } as const satisfies Record<string, Setting<string | number>>;
 

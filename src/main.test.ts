@@ -72,7 +72,7 @@ test('a slip in the command is one sentence and exit code 2', async () => {
       ['wallet', 'credit', '--email', 'a@b.c', '--usd', '1e3'],
       /^--usd takes an amount above zero[^\n]*\n$/,
     ],
-    [['audit', 'everything'], /^"everything" has no place here\. It is: akai audit\n$/],
+    [['audit', 'everything'], /^"everything" has no place here\. It is: akai audit \[--history\]\n$/],
     [
       ['key', 'create', '--email', 'a@b.c', '--name', 'n', '--allow-ip', '10.0.0.1/8'],
       /^--allow-ip takes/,

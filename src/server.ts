@@ -25,12 +25,15 @@ import { curlCommand } from './pages/home.ts';
 import { buildPages } from './pages/pages.ts';
 import { type Api, answer } from './routes.ts';
 import { startSandboxProvider } from './sandbox/openai.ts';
+import { AuditSchedule } from './wallet/audit_schedule.ts';
+import { booksState } from './wallet/books_state.ts';
 import { DayCounter } from './wallet/day_totals.ts';
 import { isPassing, SettlementLost } from './wallet/failure.ts';
 import { Lease } from './wallet/lease.ts';
 import { Ledger } from './wallet/ledger.ts';
 import { parseUsd } from './wallet/money.ts';
 import { rememberPrices } from './wallet/price_versions.ts';
+import { recentAnswers } from './wallet/recent_answers.ts';
 
 export interface RunningServer {
   /** As users reach it, such as http://localhost:3000. */
@@ -40,6 +43,8 @@ export interface RunningServer {
 }
 
 const drainMs = 100;
+/** Answers from which a new process learns how long those of each model are. */
+const rememberedAnswers = 2000;
 /** Longer than load balancers keep a connection, so that they and not we close it: a request on its way is then never lost. */
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
@@ -60,6 +65,7 @@ export async function startServer(
   refuseExposure(config);
   const log = createLog(config.logLevel);
   const undo: (() => Promise<unknown>)[] = [];
+  const traffic = { open: 0 };
   try {
     const server = createServer({ noDelay: true });
     const port = await listen(server, config);
@@ -86,12 +92,10 @@ export async function startServer(
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
-    const counter = new DayCounter(database.sql, {
-      everyMs: countEveryMs,
-      log: (message, error) => log('warn', message, error),
-    });
-    await Promise.all([lease.start(), api.keys.start(), answers.start(), counter.start()]);
-    undo.unshift(() => counter.stop());
+    undo.unshift(await keepBooks(config, database, log));
+    for (const { model, tokens } of await recentAnswers(database.sql, rememberedAnswers))
+      api.lengths.learn(model, tokens);
+    await Promise.all([lease.start(), api.keys.start(), answers.start()]);
     undo.unshift(() => lease.stop());
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
@@ -101,9 +105,11 @@ export async function startServer(
       origin: () => origin,
       demoKey: () => key,
       ping: () => database.sql`SELECT 1`,
+      metrics: { books: () => booksState(database.sql), inFlight: () => traffic.open },
       report: (error) => log('error', 'a page failed', error),
     });
-    const stop = serve(server, api, getRequestListener(pages.fetch), log, config.drainTimeoutMs);
+    const answerPages = getRequestListener(pages.fetch);
+    const stop = serve(server, traffic, api, answerPages, log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);
     let ended: Promise<void> | undefined;
     const end = async () => {
@@ -237,25 +243,43 @@ function notReady(request: IncomingMessage, response: ServerResponse): void {
   new Exchange(request, response).fail(new ApiError('starting', { retryAfterMs: 1000 }));
 }
 
+/** Adds up days and audits by and by, beside the requests. Returns what stops it. */
+async function keepBooks(
+  config: Config,
+  database: Database,
+  log: Log,
+): Promise<() => Promise<unknown>> {
+  const counter = new DayCounter(database.sql, {
+    everyMs: countEveryMs,
+    log: (message, error) => log('warn', message, error),
+  });
+  await counter.start();
+  const { auditIntervalMs: everyMs, auditRows: rows } = config;
+  const own = database.connect({ max: 1, name: 'akai audit' });
+  const audits = new AuditSchedule(own, { everyMs, rows, log });
+  audits.start();
+  return () => Promise.all([counter.stop(), audits.stop()]);
+}
+
 type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** Answers requests until the returned function is called, which waits for those under way. */
 function serve(
   server: Server,
+  traffic: { open: number },
   api: Api,
   pages: Listener,
   log: Log,
   drainTimeoutMs: number,
 ): () => Promise<void> {
-  let open = 0;
   const over = (): void => {
-    open -= 1;
+    traffic.open -= 1;
   };
   let isStopping = false;
   server.off('request', notReady);
   server.on('request', (request, response) => {
     const url = request.url ?? '/';
-    open += 1;
+    traffic.open += 1;
     if (url.startsWith('/v1/') || url === '/v1') {
       const exchange = new Exchange(request, response, over);
       if (isStopping) {
@@ -276,7 +300,7 @@ function serve(
     server.close();
     server.closeIdleConnections();
     const deadline = performance.now() + drainTimeoutMs;
-    while (!isSecondCall && open + api.kept.running > 0 && performance.now() < deadline) {
+    while (!isSecondCall && traffic.open + api.kept.running > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
       server.closeIdleConnections();
     }

@@ -20,6 +20,7 @@ function pages(
     origin: () => 'http://localhost:3456',
     demoKey: () => demoKey,
     ping,
+    metrics: { books: () => Promise.reject(new Error('no database here')), inFlight: () => 0 },
     report: () => {},
   });
 }

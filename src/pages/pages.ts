@@ -11,6 +11,7 @@ import { type Html, page, securityHeaders } from './frame.ts';
 import { healthCheck } from './health.ts';
 import { home } from './home.ts';
 import { fill, type Language, textsOf, visitorLanguage } from './language.ts';
+import { type MetricsSource, mayReadMetrics, metricsText } from './metrics.ts';
 
 interface PagesContext {
   readonly config: Config;
@@ -20,6 +21,7 @@ interface PagesContext {
   readonly demoKey: () => string | null;
   /** One trip to the database, for /healthz; rejects when it does not answer. */
   readonly ping: () => Promise<unknown>;
+  readonly metrics: MetricsSource;
   /** Told of what no page could foresee, for the log. */
   readonly report: (error: unknown) => void;
 }
@@ -45,6 +47,12 @@ export function buildPages(context: PagesContext): Hono {
   app.get('/healthz', async (c) => {
     c.header('cache-control', 'no-store');
     return (await healthy()) ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
+  });
+  app.get('/metrics', async (c) => {
+    if (!mayReadMetrics(c, config.metricsToken)) return c.notFound();
+    c.header('cache-control', 'no-store');
+    c.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
+    return c.body(await metricsText(context.metrics));
   });
   app.get('/', async (c) => {
     const language = visitorLanguage(c);

@@ -1,5 +1,6 @@
-/** Proves the books: every check returns the rows that lie, so an empty answer is the proof. */
+/** Proves the books, all of them at one instant: every check returns the rows that lie, so an empty answer is the proof. */
 import type { Sql } from '../db/database.ts';
+import { type Check, checks, type Scope, type Within } from './audit_checks.ts';
 
 export interface Finding {
   readonly check: string;
@@ -9,6 +10,7 @@ export interface Finding {
 
 export interface AuditReport {
   readonly ok: boolean;
+  /** At most 1,000 of each check. */
   readonly findings: readonly Finding[];
   readonly wallets: number;
   readonly transfers: number;
@@ -16,69 +18,93 @@ export interface AuditReport {
   readonly holds: number;
 }
 
-/** Each query yields `id` and `detail` of the rows that contradict it. */
-const checks: Readonly<Record<string, string>> = {
-  'a wallet’s balance is the sum of its transfers': `
-    SELECT a.id::text, format('balance %s, transfers sum to %s', a.balance, coalesce(t.total, 0)) AS detail
-    FROM ledger_accounts a LEFT JOIN (
-      SELECT account, sum(amount) AS total FROM (
-        SELECT credit AS account, amount FROM transfers UNION ALL SELECT debit, -amount FROM transfers
-      ) legs GROUP BY account
-    ) t ON t.account = a.id
-    WHERE a.kind = 'wallet' AND a.balance <> coalesce(t.total, 0)`,
-  'a wallet holds what its open requests hold': `
-    SELECT a.id::text, format('held %s, open holds sum to %s', a.held, coalesce(h.total, 0)) AS detail
-    FROM ledger_accounts a LEFT JOIN (SELECT wallet, sum(amount) AS total FROM holds GROUP BY wallet) h ON h.wallet = a.id
-    WHERE a.held <> coalesce(h.total, 0)`,
-  'a wallet is never below zero': `
-    SELECT id::text, format('balance %s, held %s', balance, held) AS detail FROM ledger_accounts
-    WHERE kind = 'wallet' AND (balance < 0 OR held < 0 OR held > balance)`,
-  'a transfer joins two accounts that exist': `
-    SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
-    WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a WHERE a.id = t.debit)
-       OR NOT EXISTS (SELECT 1 FROM ledger_accounts a WHERE a.id = t.credit)
-       OR t.amount <= 0`,
-  'a transfer’s accounts are those of its kind': `
-    SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
-    JOIN ledger_accounts d ON d.id = t.debit JOIN ledger_accounts c ON c.id = t.credit
-    WHERE CASE t.kind
-      WHEN 'charge' THEN d.kind <> 'wallet' OR c.name IS DISTINCT FROM 'revenue'
-      WHEN 'loss' THEN d.name IS DISTINCT FROM 'operator_loss' OR c.name IS DISTINCT FROM 'revenue'
-      ELSE d.kind <> 'platform' OR c.kind <> 'wallet' END`,
-  'a receipt’s charge is its transfer': `
-    SELECT r.id::text, format('receipt charges %s to wallet %s, transfer says %s from %s', r.charged, r.wallet, t.amount, t.debit) AS detail
-    FROM receipts r LEFT JOIN transfers t ON t.id = r.id AND t.kind = 'charge'
-    WHERE r.charged <> coalesce(t.amount, 0) OR t.debit <> r.wallet`,
-  'a charge has its receipt': `
-    SELECT t.id::text, format('%s of %s without a receipt', t.kind, t.amount) AS detail
-    FROM transfers t WHERE t.kind = 'charge' AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.id = t.id)`,
-  'what a receipt costs is charged or lost': `
-    SELECT r.id::text, format('cost %s, charged %s, lost %s', r.cost, r.charged, coalesce(t.amount, 0)) AS detail
-    FROM receipts r LEFT JOIN transfers t ON t.id = r.id AND t.kind = 'loss'
-    WHERE r.cost <> r.charged + coalesce(t.amount, 0)`,
-  'a request is open or ended, not both': `
-    SELECT h.id::text, 'has a hold and a receipt' AS detail FROM holds h JOIN receipts r ON r.id = h.id`,
-  'a hold belongs to a wallet': `
-    SELECT h.id::text, format('wallet %s', h.wallet) AS detail FROM holds h
-    WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a WHERE a.id = h.wallet AND a.kind = 'wallet')`,
-};
+type Statements = Pick<Sql, 'unsafe'>;
+
+/** Books that are wrong throughout must not fill the memory of who says so. */
+const mostFindings = 1000;
+/** Sorting and hashing a million rows in memory takes so much; for one connection, while it lasts. */
+const memory = "SET LOCAL work_mem = '128MB'";
+
+/** Asks the checks of what is `within`; null for everything. */
+export async function findLies(
+  snapshot: Statements,
+  asked: readonly Check[],
+  within: Within | null,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { name, rows, rowsOfPart = rows } of asked) {
+    const query = within ? rowsOfPart(within) : rows(() => 'true');
+    const found = await snapshot.unsafe<{ id: string; detail: string }[]>(
+      `SELECT id, detail FROM (${query}) lies ORDER BY id LIMIT ${mostFindings}`,
+    );
+    for (const { id, detail } of found) findings.push({ check: name, id, detail });
+  }
+  return findings;
+}
 
 /** Runs every check on one snapshot of the database. */
 export async function audit(sql: Sql): Promise<AuditReport> {
   return sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (snapshot) => {
-    const findings: Finding[] = [];
-    for (const [check, query] of Object.entries(checks)) {
-      const rows = await snapshot.unsafe<{ id: string; detail: string }[]>(query);
-      for (const { id, detail } of rows) findings.push({ check, id, detail });
-    }
-    const [counts] = await snapshot<
+    await snapshot.unsafe(memory);
+    const findings = await findLies(snapshot, checks, null);
+    const [counts] = await snapshot.unsafe<
       { wallets: number; transfers: number; receipts: number; holds: number }[]
-    >`
+    >(`
       SELECT (SELECT count(*) FROM ledger_accounts WHERE kind = 'wallet') AS wallets,
         (SELECT count(*) FROM transfers) AS transfers,
         (SELECT count(*) FROM receipts) AS receipts,
-        (SELECT count(*) FROM holds) AS holds`;
+        (SELECT count(*) FROM holds) AS holds`);
     if (!counts) throw new Error('the books could not be counted');
     return { ok: findings.length === 0, findings, ...counts };
   });
+}
+
+const scopes = new Map<string, Scope>(checks.map(({ name, scope }) => [name, scope]));
+
+/** Findings as the functions of the database take them: JSON text. */
+export function findingsJson(findings: readonly Finding[]): string {
+  const rows = findings.map(({ check: name, id, detail }) => {
+    return { name, id, detail, scope: scopes.get(name) };
+  });
+  return JSON.stringify(rows);
+}
+
+/** An audit of the whole that is remembered, for `akai audit --history` and the metrics. */
+export async function recordedAudit(sql: Sql): Promise<AuditReport> {
+  const [clock] = await sql<{ started: Date }[]>`SELECT clock_timestamp() AS started`;
+  const begin = performance.now();
+  const report = await audit(sql);
+  const seconds = (performance.now() - begin) / 1000;
+  const rows = report.wallets + report.transfers + report.receipts + report.holds;
+  await sql`SELECT audit_finish(${clock?.started ?? new Date()}, ${seconds}, ${rows},
+    ${findingsJson(report.findings)}::text::jsonb)`;
+  return report;
+}
+
+export interface AuditRun {
+  readonly kind: 'full' | 'scheduled';
+  readonly startedAt: Date;
+  readonly seconds: number;
+  readonly rows: number;
+  /** Rows known to lie when it ended. */
+  readonly findings: number;
+}
+
+/** The latest audits, newest first. */
+export async function auditHistory(sql: Sql, limit = 50): Promise<AuditRun[]> {
+  const rows = await sql<AuditRun[]>`
+    SELECT kind, started_at AS "startedAt", seconds, rows, findings FROM audit_runs ORDER BY id DESC LIMIT ${limit}`;
+  return rows.map((row) => ({ ...row }));
+}
+
+export interface OpenFinding extends Finding {
+  readonly since: Date;
+}
+
+/** Rows that lie, as far as is known. */
+export async function openFindings(sql: Sql, limit = 1000): Promise<OpenFinding[]> {
+  const rows = await sql<OpenFinding[]>`
+    SELECT check_name AS "check", row_id AS id, detail, first_seen AS since FROM audit_findings
+    WHERE resolved_at IS NULL ORDER BY first_seen, check_name, row_id LIMIT ${limit}`;
+  return rows.map((row) => ({ ...row }));
 }

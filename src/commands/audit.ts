@@ -1,0 +1,46 @@
+/** `akai audit`: proves the books, or tells how earlier proofs went. */
+import type { Sql } from '../db/database.ts';
+import { auditHistory, openFindings, recordedAudit } from '../wallet/audit.ts';
+
+interface Said {
+  readonly json: unknown;
+  readonly text: string;
+  readonly failed?: boolean;
+}
+
+/** Failed when a row lies. */
+export async function auditNow(sql: Sql): Promise<Said> {
+  const report = await recordedAudit(sql);
+  const lies = report.findings.map(
+    ({ check, id, detail }) => `${id}: not true that ${check}: ${detail}`,
+  );
+  const counts = [
+    counted(report.wallets, 'wallet'),
+    counted(report.transfers, 'transfer'),
+    counted(report.receipts, 'receipt'),
+    counted(report.holds, 'open hold'),
+  ].join(', ');
+  const text = report.ok
+    ? `The books are right: ${counts}.`
+    : [`The books are wrong (${counts}):`, ...lies].join('\n');
+  return { json: report, text, failed: !report.ok };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** The last audits, newest first, and the rows that are known to lie. Failed when there are any. */
+export async function auditsBefore(sql: Sql): Promise<Said> {
+  const [runs, findings] = [await auditHistory(sql), await openFindings(sql)];
+  const lines = runs.map(
+    ({ startedAt, kind, seconds, rows, findings: lies }) =>
+      `${startedAt.toISOString()}  ${kind.padEnd(9)}  ${String(Math.round(seconds * 10) / 10).padStart(7)} s  ${String(rows).padStart(10)} rows  ${lies === 0 ? 'right' : `${lies} lie`}`,
+  );
+  const lies = findings.map(
+    ({ check, id, detail, since }) =>
+      `${id}: not true that ${check}: ${detail} (since ${since.toISOString()})`,
+  );
+  const text = [...(lines.length > 0 ? lines : ['There was no audit yet.']), ...lies].join('\n');
+  return { json: { runs, findings }, text, failed: findings.length > 0 };
+}

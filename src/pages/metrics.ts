@@ -1,0 +1,181 @@
+/** `GET /metrics` for Prometheus: whether the books are right, what stands in them, and how this process is. */
+import { timingSafeEqual } from 'node:crypto';
+import { getConnInfo } from '@hono/node-server/conninfo';
+import type { Context } from 'hono';
+import { isLoopback } from '../config.ts';
+import type { BooksState } from '../wallet/books_state.ts';
+
+export interface MetricsSource {
+  /** Rejects when the database does not answer. */
+  readonly books: () => Promise<BooksState>;
+  /** HTTP requests under way in this process. */
+  readonly inFlight: () => number;
+}
+
+/** Forwarded by a proxy on this machine, a stranger would look like the machine itself. */
+const forwarding = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
+
+/** @param token of METRICS_TOKEN; without one, only this machine may ask */
+export function mayReadMetrics(c: Context, token: string): boolean {
+  if (token !== '') return isSame(c.req.header('authorization') ?? '', `Bearer ${token}`);
+  if (forwarding.some((name) => c.req.header(name) !== undefined)) return false;
+  // Also what the browser of this machine's user is made to ask, under some other name, is not for others.
+  return isLoopback(plain(new URL(c.req.url).hostname)) && isLoopback(remoteAddress(c));
+}
+
+function remoteAddress(c: Context): string {
+  try {
+    return plain(getConnInfo(c).remote.address ?? '');
+  } catch {
+    return '';
+  }
+}
+
+function plain(address: string): string {
+  return address.replace(/^\[|\]$|^::ffff:/g, '');
+}
+
+function isSame(given: string, expected: string): boolean {
+  const [one, other] = [Buffer.from(given), Buffer.from(expected)];
+  return one.length === other.length && timingSafeEqual(one, other);
+}
+
+type Value = number | string | null;
+interface Sample {
+  readonly labels?: string;
+  /** Null where it is not known. */
+  readonly value: Value;
+}
+
+class Page {
+  #lines: string[] = [];
+
+  add(name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): void {
+    const known = samples.filter(({ value }) => value !== null);
+    if (known.length === 0) return;
+    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+    for (const { labels, value } of known)
+      this.#lines.push(`${name}${labels ? `{${labels}}` : ''} ${value}`);
+  }
+
+  one(name: string, type: 'gauge' | 'counter', help: string, value: Value): void {
+    this.add(name, type, help, [{ value }]);
+  }
+
+  toString(): string {
+    return `${this.#lines.join('\n')}\n`;
+  }
+}
+
+const patienceMs = 2000;
+
+/** The text that Prometheus reads. A silent database leaves out the books, and says so. */
+export async function metricsText({ books, inFlight }: MetricsSource): Promise<string> {
+  const page = new Page();
+  const { promise: late, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(resolve, patienceMs, null);
+  const state = await Promise.race([books().catch(() => null), late]);
+  clearTimeout(timer);
+  page.one('akai_database_up', 'gauge', 'Whether the database answered.', state ? 1 : 0);
+  if (state) addBooks(page, state);
+  addProcess(page, inFlight());
+  return page.toString();
+}
+
+function addBooks(page: Page, state: BooksState): void {
+  const ok = state.runs > 0 || state.findings > 0 ? Number(state.findings === 0) : null;
+  page.one('akai_audit_ok', 'gauge', 'Whether no row of the books is known to lie.', ok);
+  page.one('akai_audit_findings', 'gauge', 'Rows of the books that lie.', state.findings);
+  page.one('akai_audit_runs_total', 'counter', 'Scheduled audits.', state.runs);
+  const last: readonly [string, string, Value][] = [
+    ['age_seconds', 'Since the last scheduled audit.', state.ageSeconds],
+    ['duration_seconds', 'What the last scheduled audit took.', state.seconds],
+    ['rows', 'Rows that the last scheduled audit checked.', state.rows],
+  ];
+  for (const [name, help, value] of last)
+    page.one(`akai_audit_last_run_${name}`, 'gauge', help, value);
+  const passes: readonly [string, string, 'ageSeconds' | 'seconds' | 'rows'][] = [
+    ['age_seconds', 'Since all rows of this part were last checked.', 'ageSeconds'],
+    ['duration_seconds', 'What it took to check all rows of this part.', 'seconds'],
+    ['rows', 'Rows of this part.', 'rows'],
+  ];
+  for (const [name, help, field] of passes)
+    page.add(
+      `akai_audit_pass_${name}`,
+      'gauge',
+      help,
+      state.scans.map((scan) => ({ labels: `part="${scan.scope}"`, value: scan[field] })),
+    );
+  page.one('akai_holds_open', 'gauge', 'Requests for which money is held.', state.holds);
+  page.one('akai_holds_open_nanousd', 'gauge', 'What they hold, in nano-USD.', state.held);
+  addTotals(page, state);
+}
+
+/** Name of a metric, its label, the first word of the totals that it shows, its help. */
+const shown: readonly (readonly [string, string, string, string])[] = [
+  ['akai_requests_ended', 'outcome', 'requests', 'Requests by how they ended.'],
+  ['akai_transfers', 'kind', 'count', 'Transfers by kind.'],
+  [
+    'akai_transfers_nanousd',
+    'kind',
+    'amount',
+    'Their sums, in nano-USD; losses are the operator’s.',
+  ],
+  [
+    'akai_balance_nanousd',
+    'account',
+    'balance',
+    'Balances of all wallets and of the platform’s accounts, in nano-USD.',
+  ],
+  ['akai_wallets', '', 'wallets', 'Wallets.'],
+];
+
+function addTotals(page: Page, { scans }: BooksState): void {
+  const totals = scans.flatMap((scan) => Object.entries(scan.totals));
+  for (const [name, label, first, help] of shown) {
+    const samples = totals
+      .filter(([total]) => total.split(' ')[0] === first)
+      .map(([total, value]) => ({
+        labels: label && `${label}="${total.slice(first.length + 1)}"`,
+        value,
+      }));
+    page.add(name, 'gauge', `${help} As of the last pass of the audit.`, samples);
+  }
+}
+
+function addProcess(page: Page, inFlight: number): void {
+  const loop = performance.eventLoopUtilization();
+  const { user, system } = process.cpuUsage();
+  page.one(
+    'akai_http_requests_in_flight',
+    'gauge',
+    'Requests under way in this process.',
+    inFlight,
+  );
+  const seconds: readonly [string, string, number][] = [
+    [
+      'nodejs_eventloop_active_seconds_total',
+      'Time in which the event loop worked.',
+      loop.active / 1000,
+    ],
+    [
+      'nodejs_eventloop_idle_seconds_total',
+      'Time in which the event loop waited.',
+      loop.idle / 1000,
+    ],
+    ['process_cpu_seconds_total', 'Processor time of this process.', (user + system) / 1e6],
+  ];
+  for (const [name, help, value] of seconds) page.one(name, 'counter', help, value);
+  page.one(
+    'process_resident_memory_bytes',
+    'gauge',
+    'Memory of this process.',
+    process.memoryUsage.rss(),
+  );
+  page.one(
+    'process_start_time_seconds',
+    'gauge',
+    'When this process started.',
+    performance.timeOrigin / 1000,
+  );
+}

@@ -1,0 +1,152 @@
+/** Books with a row of every kind, all of them true, and ways to falsify them that nothing else notices. */
+import assert from 'node:assert/strict';
+import { createHash, randomUUID } from 'node:crypto';
+import type { Sql } from '../src/db/database.ts';
+import { timeOrderedId } from '../src/ids.ts';
+import { type AuditReport, audit } from '../src/wallet/audit.ts';
+import { countDays } from '../src/wallet/day_totals.ts';
+import { limitKey } from '../src/wallet/key_limits.ts';
+import { nano } from '../src/wallet/money.ts';
+import { rememberPrices } from '../src/wallet/price_versions.ts';
+import { creditWallet } from '../src/wallet/wallets.ts';
+import { holdOf, type Ledgers, settlementOf } from './ledgers.ts';
+import { until } from './scratch_data.ts';
+
+export interface HonestBooks {
+  readonly payer: number;
+  readonly other: number;
+  /** Requests of the payer, by how they ended; `lost` cost more than it was charged. */
+  readonly charged: string;
+  readonly lost: string;
+  readonly open: string;
+  readonly recovered: string;
+  readonly free: string;
+  /** A key with limits, which `charged` and `open` used. */
+  readonly key: string;
+  readonly priceVersion: string;
+  readonly receiptKey: string;
+  /** On which the bonus was given, such as 2026-11-24; of Dhaka. */
+  readonly bonusDay: string;
+}
+
+export const moneyTables = [
+  'ledger_accounts',
+  'transfers',
+  'receipts',
+  'holds',
+  'key_limits',
+  'day_totals',
+  'price_versions',
+  'receipt_keys',
+] as const;
+
+export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
+  const { sql } = ledgers.database;
+  const payer = await ledgers.wallet(10_000);
+  const other = await ledgers.wallet(500);
+  await creditWallet(sql, payer, nano(50), { kind: 'bonus', note: 'hello' });
+  await creditWallet(sql, payer, nano(7), { kind: 'refund', note: 'sorry' });
+  const key = randomUUID();
+  const limits = { total: nano(9000), daily: nano(8000), weekly: null, monthly: null };
+  await limitKey(sql, key, payer, limits);
+  const { ledger, lease } = await ledgers.start();
+  const dead = await ledgers.start();
+  const hold = async (of = ledger, keyId: string | null = null) => {
+    const asked = { ...holdOf(payer, 1000), keyId };
+    await of.hold(asked);
+    return asked;
+  };
+  const charged = await hold(ledger, key);
+  const lost = await hold();
+  const open = await hold(ledger, key);
+  const recovered = await hold(dead.ledger);
+  const free = await hold();
+  await ledger.settle(settlementOf(charged, 300));
+  await ledger.settle(settlementOf(lost, 1200, { chargeable: 1000 }));
+  await ledger.settle(settlementOf(free, 0));
+  await dead.ledger.checkpoint(recovered.id, nano(40), 1, 1);
+  await ledger.checkpoint(open.id, nano(30), 2, 3);
+  await dead.expire(1000);
+  assert.equal(await lease.recover(), 1);
+  await ledger.bookLoss(timeOrderedId(), nano(20), 'refused late');
+  const content = '{"any":"prices"}';
+  const priceVersion = `test-${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
+  await rememberPrices(sql, [{ priceVersion, priceContent: content }]);
+  const [made] = await sql<{ id: string }[]>`
+    SELECT receipt_keys_add(sha256('some public key')) AS id`;
+  const [bonus] = await sql<{ day: string }[]>`
+    SELECT ledger_day(created_at)::text AS day FROM transfers WHERE kind = 'bonus'`;
+  await countAll(ledgers);
+  return {
+    payer,
+    other,
+    charged: charged.id,
+    lost: lost.id,
+    open: open.id,
+    recovered: recovered.id,
+    free: free.id,
+    key,
+    priceVersion,
+    receiptKey: made?.id ?? '',
+    bonusDay: bonus?.day ?? '',
+  };
+}
+
+/** Until the totals of the days know of all lines that are there now. */
+export async function countAll({ database: { sql } }: Ledgers): Promise<void> {
+  const [clock] = await sql<{ now: string }[]>`SELECT clock_timestamp()::text AS now`;
+  await until('all days are counted', async () => {
+    while (await countDays(sql, 0));
+    const [mark] = await sql<{ all: boolean }[]>`
+      SELECT counted_to >= ${clock?.now ?? ''}::text::timestamptz AS "all" FROM day_totals_mark`;
+    return mark?.all === true;
+  });
+}
+
+class RollBack extends Error {}
+
+/** What an audit says of the transaction’s own, uncommitted books. */
+async function auditWithin(transaction: Pick<Sql, 'unsafe'>): Promise<AuditReport> {
+  const stand = { begin: (_: string, work: (sql: unknown) => unknown) => work(transaction) };
+  // as: audit uses nothing of it but begin
+  return audit(stand as unknown as Sql);
+}
+
+/** Takes the guards of the tables of money away, for the transaction. */
+export async function disarm(transaction: Sql): Promise<void> {
+  const tables = moneyTables.map((table) => table);
+  const checks = await transaction<{ tab: string; name: string }[]>`
+    SELECT conrelid::regclass::text AS tab, conname AS name FROM pg_constraint
+    WHERE contype = 'c' AND conparentid = 0 AND conrelid::regclass::text = ANY (${tables})`;
+  for (const { tab, name } of checks)
+    await transaction`ALTER TABLE ${transaction(tab)} DROP CONSTRAINT ${transaction(name)}`;
+  for (const table of tables)
+    await transaction`ALTER TABLE ${transaction(table)} DISABLE TRIGGER USER`;
+}
+
+/**
+ * Falsifies the books, against all constraints and triggers, audits them, and takes it back; for each lie anew.
+ * @param lies of each, statements that change one row each
+ */
+export async function auditsOfLies(
+  ledgers: Ledgers,
+  lies: readonly (readonly string[])[],
+): Promise<AuditReport[]> {
+  const reports: AuditReport[] = [];
+  const done = ledgers.owner.begin(async (transaction) => {
+    // as: a transaction builds statements as its pool does
+    await disarm(transaction as unknown as Sql);
+    for (const lie of lies) {
+      await transaction`SAVEPOINT honest`;
+      for (const statement of lie) {
+        const { count } = await transaction.unsafe(statement);
+        assert.equal(count, 1, `${statement} falsified ${count} rows`);
+      }
+      reports.push(await auditWithin(transaction));
+      await transaction`ROLLBACK TO honest`;
+    }
+    throw new RollBack();
+  });
+  await assert.rejects(done, RollBack);
+  return reports;
+}
