@@ -33,7 +33,6 @@ import { Lease } from './wallet/lease.ts';
 import { Ledger } from './wallet/ledger.ts';
 import { parseUsd } from './wallet/money.ts';
 import { rememberPrices } from './wallet/price_versions.ts';
-import { recentAnswers } from './wallet/recent_answers.ts';
 
 export interface RunningServer {
   /** As users reach it, such as http://localhost:3000. */
@@ -43,8 +42,6 @@ export interface RunningServer {
 }
 
 const drainMs = 100;
-/** Answers from which a new process learns how long those of each model are. */
-const rememberedAnswers = 2000;
 /** Longer than load balancers keep a connection, so that they and not we close it: a request on its way is then never lost. */
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
@@ -93,8 +90,6 @@ export async function startServer(
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
     undo.unshift(await keepBooks(config, database, log));
-    for (const { model, tokens } of await recentAnswers(database.sql, rememberedAnswers))
-      api.lengths.learn(model, tokens);
     await Promise.all([lease.start(), api.keys.start(), answers.start()]);
     undo.unshift(() => lease.stop());
     undo.unshift(() => api.kept.stop());
