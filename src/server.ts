@@ -90,7 +90,7 @@ export async function startServer(
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
     undo.unshift(await keepBooks(config, database, log));
-    await Promise.all([lease.start(), api.keys.start(), answers.start()]);
+    await Promise.all([lease.start(), answers.start(), startApi(api, database)]);
     undo.unshift(() => lease.stop());
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
@@ -195,6 +195,11 @@ function buildApi(
     maxBodyBytes: config.maxBodyBytes,
     trustedProxies: config.trustedProxies,
   };
+}
+
+/** What requests need to know of the database before the first of them. */
+async function startApi({ keys, lengths }: Api, { sql }: Database): Promise<void> {
+  await Promise.all([keys.start(), lengths.recall(sql)]);
 }
 
 /** Sandbox money is free for the asking, so it must not buy strangers the answers of a provider that is paid for. */

@@ -1,8 +1,12 @@
 /**
- * How long the answers of each model are, learnt from those that were settled in this process: what a stream holds money
+ * How long the answers of each model are, learnt from those that were settled: what a stream holds money
  * for at first, and what a quote takes for likely.
  */
+import type { Sql } from '../db/database.ts';
+import { recentAnswers } from '../wallet/recent_answers.ts';
 
+/** Receipts that a new process looks at. */
+const rememberedAnswers = 2000;
 /** Tokens of a model that has not answered yet. */
 const firstLong = 1024;
 const firstUsual = 256;
@@ -22,6 +26,12 @@ interface Learnt {
 
 export class Lengths {
   readonly #models = new Map<string, Learnt>();
+
+  /** What earlier processes could have learnt. */
+  async recall(sql: Sql): Promise<void> {
+    for (const { model, tokens } of await recentAnswers(sql, rememberedAnswers))
+      this.learn(model, tokens);
+  }
 
   /** Tokens that an answer seldom exceeds. */
   long(model: string): number {
