@@ -125,13 +125,14 @@ class Load {
   async #request(): Promise<void> {
     const id = timeOrderedId();
     const walletId = this.#wallets[Math.floor(Math.random() * this.#wallets.length)] ?? 0;
+    const keyId = `0197a000-0000-7000-8000-${String(walletId).padStart(12, '0')}`;
     const wanted = nano(500_000);
     await this.#ledger.hold({
       id,
       walletId,
       wanted,
       least: wanted,
-      keyId: '0197a000-0000-7000-8000-000000000000',
+      keyId,
       model: 'openai/gpt-4o-mini',
     });
     await this.#ledger.settle({
@@ -180,8 +181,10 @@ class LedgerScene implements AsyncDisposable {
     return scene;
   }
 
-  async measure({ wallets, inFlight }: LedgerCase, effort: Effort): Promise<LedgerSpeed> {
+  /** How fast it is, and what it adds to the books. */
+  async measure({ wallets, inFlight }: LedgerCase, effort: Effort): Promise<[LedgerSpeed, Size]> {
     const ids = await this.#openWallets(wallets);
+    const before = await this.#size();
     const load = new Load(this.#process.ledger, ids);
     const ended = load.start(inFlight);
     await this.#leg(load, 0.5);
@@ -190,7 +193,7 @@ class LedgerScene implements AsyncDisposable {
     await ended;
     if (load.failure !== null) throw load.failure;
     const middle = (read: (leg: LedgerSpeed) => number): number => median(legs.map(read));
-    return {
+    const speed = {
       charges: load.settled,
       rate: middle((leg) => leg.rate),
       batchesASecond: middle((leg) => leg.batchesASecond),
@@ -200,6 +203,12 @@ class LedgerScene implements AsyncDisposable {
       commitP50: middle((leg) => leg.commitP50),
       commitP99: middle((leg) => leg.commitP99),
     };
+    const after = await this.#size();
+    const parts = [...after.parts].map(([name, size]): [string, number] => [
+      name,
+      size - (before.parts.get(name) ?? 0),
+    ]);
+    return [speed, { parts: new Map(parts), wal: after.wal - before.wal }];
   }
 
   async #leg(load: Load, seconds: number): Promise<LedgerSpeed> {
@@ -240,16 +249,15 @@ class LedgerScene implements AsyncDisposable {
   }
 
   /** What the books take on the disk by now, by part, and the log that was written so far; bytes. */
-  async size(): Promise<Size> {
+  async #size(): Promise<Size> {
     const { owner } = this.#ledgers;
     const rows = await owner<{ name: string; bytes: number }[]>`
       SELECT name, sum(bytes)::bigint AS bytes FROM (
         SELECT root || ', rows' AS name, pg_table_size(relid) AS bytes
         FROM unnest(ARRAY['receipts', 'transfers']) AS root, pg_partition_tree(root::regclass) WHERE isleaf
         UNION ALL
-        SELECT 'index ' || root, pg_relation_size(relid)
-        FROM unnest(ARRAY['receipts_pkey', 'transfers_pkey', 'transfers_debit', 'transfers_credit']) AS root,
-          pg_partition_tree(root::regclass) WHERE isleaf
+        SELECT 'index ' || indexrelid::regclass, pg_relation_size(relid)
+        FROM pg_index, pg_partition_tree(indexrelid) WHERE isleaf AND indrelid IN ('receipts'::regclass, 'transfers'::regclass)
       ) parts GROUP BY name ORDER BY name`;
     const [wal] = await owner<{ bytes: number }[]>`
       SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS bytes`;
@@ -284,20 +292,14 @@ export async function measureLedger(
   let bytes: LedgerFindings['bytes'] = [];
   let walBytes = 0;
   for (const one of cases.filter(({ name }) => name.includes(only))) {
-    const before = await scene.size();
-    const speed = await scene.measure(one, effort);
-    const after = await scene.size();
+    const [speed, grown] = await scene.measure(one, effort);
     say(
       `${one.name}: ${Math.round(speed.rate)} charges/s (${speed.processCpu.toFixed(1)} + ${speed.postgresCpu.toFixed(1)} µs)`,
     );
     speeds.push({ name: one.name, speed });
     // The last case is the one that looks most like a service with many users.
-    const parts = [...after.parts].map(([name, size]): [string, number] => [
-      name,
-      size - (before.parts.get(name) ?? 0),
-    ]);
-    bytes = parts.map(([name, grown]) => ({ name, bytes: grown / speed.charges }));
-    walBytes = (after.wal - before.wal) / speed.charges;
+    bytes = [...grown.parts].map(([name, size]) => ({ name, bytes: size / speed.charges }));
+    walBytes = grown.wal / speed.charges;
   }
   return { speeds, bytes, walBytes, audit: await scene.prove() };
 }

@@ -211,7 +211,8 @@ export class Ledger {
       this.#scheduled = false;
       void this.#run();
     };
-    if (isBusy(performance.now())) setTimeout(run, gatherMs);
+    const isFull = Math.max(this.#settlements.length, this.#holds.length) >= largestBatch;
+    if (!isFull && isBusy(performance.now())) setTimeout(run, gatherMs);
     else setImmediate(run);
   }
 
