@@ -15,6 +15,7 @@ export interface RoundResult extends Reconciliation {
   readonly layout: string;
   readonly faults: readonly Fault[];
   readonly seconds: number;
+  readonly sightings: readonly Sighting[];
 }
 
 const workers = 20;
@@ -157,6 +158,7 @@ export async function playRound(
     seed,
     layout: stage.layout,
     faults: facts.faults,
+    sightings,
     seconds: (performance.now() - began) / 1000,
   };
 }
