@@ -217,7 +217,7 @@ export const settings = {
   ),
   keptAnswerBytes: integer(
     'KEPT_ANSWER_BYTES',
-    4_000_000,
+    16_000_000,
     1000,
     100_000_000,
     'Largest answer that is kept for a day for its Idempotency-Key, or to be resumed, in bytes.',

@@ -258,7 +258,7 @@ test('silence is filled with comments that end no event; the official SDK reads 
         messages: [{ role: 'user', content: 'Hi' }],
         stream_options: { include_usage: true, ...options },
       },
-      { idempotencyKey: 'the SDK says so' },
+      { headers: { 'Idempotency-Key': 'the SDK says so' } },
     )
     .withResponse();
   assert.match(response.headers.get('x-stream-url') ?? '', /^\/v1\/streams\/req_[0-9a-f]{32}$/);

@@ -97,7 +97,7 @@ export class AnswerStore {
   async start(): Promise<void> {
     await this.#sql.listen(cancelChannel, (id) => this.#cancels.get(id)?.());
     this.#sweeper = setInterval(() => void this.#sweep(), sweepMs).unref();
-    await this.#sweep();
+    void this.#sweep();
   }
 
   stop(): void {
