@@ -51,7 +51,7 @@ const Provider = z.strictObject({
   baseUrl: z.url({ protocol: /^https$/ }).regex(/[^/]$/),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
-  completionExcludesReasoning: z.boolean().optional(),
+  completionExcludesReasoning: z.union([z.boolean(), z.literal('perhaps')]).optional(),
   offers: z.array(Offer).min(1),
 });
 const Author = z.strictObject({

@@ -73,8 +73,11 @@ export interface ProviderEntry {
    * either: inside unless there are more of them than of those.
    */
   readonly cacheCounted: 'inside' | 'outside' | 'either';
-  /** Its `completion_tokens` do not count reasoning tokens, which are billed all the same. */
-  readonly completionExcludesReasoning?: boolean;
+  /**
+   * Its `completion_tokens` do not count reasoning tokens, which are billed all the same. `perhaps`: they may or may not; then
+   * `total_tokens` tells.
+   */
+  readonly completionExcludesReasoning?: boolean | 'perhaps';
   readonly offers: readonly OfferEntry[];
 }
 

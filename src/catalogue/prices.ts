@@ -92,8 +92,11 @@ function parseFee(usd: string): number {
 /** Pico-USD as a decimal string in USD without exponent or trailing zeros: 150000 → "0.00000015". */
 export function formatPrice(pico: number | bigint): string {
   const digits = String(pico).padStart(13, '0');
-  const fraction = digits.slice(-12).replace(/0+$/, '');
-  return digits.slice(0, -12) + (fraction && `.${fraction}`);
+  const point = digits.length - 12;
+  let end = digits.length;
+  while (end > point && digits[end - 1] === '0') end -= 1;
+  const whole = digits.slice(0, point);
+  return end === point ? whole : `${whole}.${digits.slice(point, end)}`;
 }
 
 function unitPrices(entry: PriceEntry): UnitPrices {

@@ -116,6 +116,17 @@ test('reasoning is inside of completion_tokens, or beside them where the provide
   assert.deepEqual(within.flags, ['total_tokens exceeds its parts']);
 });
 
+test('where reasoning may be inside or beside, the total tells', () => {
+  const rules = { ...inside, completionExcludesReasoning: 'perhaps' as const };
+  const more = { completion_tokens_details: { reasoning_tokens: 20 } };
+  assert.equal(read({ ...more, total_tokens: 170 }, rules).output, 70);
+  assert.equal(read({ ...more, total_tokens: 150 }, rules).output, 50);
+  assert.equal(read({ total_tokens: 170 }, rules).output, 70);
+  const cached = { prompt_tokens_details: { cached_tokens: 130 }, total_tokens: 280 };
+  for (const counted of [rules, either])
+    assert.equal(read(cached, { ...counted, cacheCounted: 'either' }).output, 50);
+});
+
 test('a number that we do not know is flagged wherever it stands, a known name in a strange place too', () => {
   const usage = read({
     searches: 2,

@@ -210,11 +210,13 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
   unknownNumbers(usage, known, '', flags);
   // Said to be within, and more than the whole: it can only be beside it.
   if (cached > prompt && !isOutside) flags.push('the cache exceeds prompt_tokens');
-  const fresh = isOutside || cached > prompt ? prompt : prompt - cached;
+  const promptTotal = isOutside || cached > prompt ? prompt + cached : prompt;
+  const fresh = promptTotal - cached;
   const imageInput = Math.min(parts.imageInput, fresh);
   const audioInput = Math.min(parts.audioInput, fresh - imageInput);
+  const excluded = rules.completionExcludesReasoning === true ? reasoning : 0;
   const output = rules.completionExcludesReasoning
-    ? Math.max(completion + reasoning, total - prompt)
+    ? Math.max(completion + excluded, total - promptTotal)
     : completion;
   // Also not a number where any of them is none.
   if (!Number.isSafeInteger(fresh + cached + parts.imageInput + parts.audioInput)) return null;
@@ -226,7 +228,7 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
     flags.push('images and sound exceed prompt_tokens');
   if (imageOutput + audioOutput < count(details.image_tokens) + count(details.audio_tokens))
     flags.push('images and sound exceed completion_tokens');
-  if (!rules.completionExcludesReasoning && total > Math.max(prompt, fresh + cached) + completion)
+  if (!rules.completionExcludesReasoning && total > promptTotal + completion)
     flags.push('total_tokens exceeds its parts');
   return {
     input: fresh - imageInput - audioInput,

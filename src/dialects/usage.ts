@@ -25,6 +25,6 @@ export function promptTokens(usage: Usage): number {
 export interface UsageRules {
   /** Where it counts tokens of a cache: inside `prompt_tokens`, beside them, or inside unless they are more. */
   readonly cacheCounted: 'inside' | 'outside' | 'either';
-  /** `completion_tokens` do not count reasoning tokens, which are billed all the same. */
-  readonly completionExcludesReasoning: boolean;
+  /** `completion_tokens` do not count reasoning tokens, which are billed all the same; `perhaps`: `total_tokens` tells. */
+  readonly completionExcludesReasoning: boolean | 'perhaps';
 }

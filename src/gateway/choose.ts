@@ -17,7 +17,7 @@ export interface Target {
   readonly headers: readonly string[];
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   readonly cacheCounted: 'inside' | 'outside' | 'either';
-  readonly completionExcludesReasoning: boolean;
+  readonly completionExcludesReasoning: boolean | 'perhaps';
 }
 
 export interface Route {

@@ -32,7 +32,7 @@ function standIns(): Map<string, StandIn> {
         provider,
         keyVariable: providerVariables(provider).apiKey,
         reasoning: model.reasoning,
-        completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning ?? false,
+        completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning === true,
       });
     }
   return found;

@@ -95,7 +95,7 @@ export interface FlaggedReceipt {
 }
 
 /**
- * Receipts that wait for the operator's eye, newest first. Reads every receipt of that time: a million take a second or two.
+ * Receipts that wait for the operator's eye, newest first. Reads every receipt of that time: a million take a few seconds.
  * @param days how far back, @param limit how many at most
  */
 export async function flaggedReceipts(

@@ -75,8 +75,10 @@ const picoDigits = 12;
 
 /** Decimal USD → pico-USD. */
 function pico(decimal: string): bigint {
-  const [whole = '0', fraction = ''] = decimal.split('.');
-  return BigInt(whole + fraction.padEnd(picoDigits, '0'));
+  const point = decimal.indexOf('.');
+  if (point < 0) return BigInt(decimal) * 10n ** BigInt(picoDigits);
+  const fraction = decimal.slice(point + 1).padEnd(picoDigits, '0');
+  return BigInt(decimal.slice(0, point) + fraction);
 }
 
 /** Up to the next nano-USD, still as pico-USD. */

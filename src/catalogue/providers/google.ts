@@ -8,6 +8,7 @@ export const google: ProviderEntry = {
   baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  completionExcludesReasoning: 'perhaps',
   offers: [
     {
       model: 'google/gemini-3.8-flash',
