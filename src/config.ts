@@ -276,6 +276,13 @@ export const settings = {
     '',
     'Who sends it as a bearer token may read /metrics; empty lets this machine only, and not through a proxy.',
   ),
+  receiptRetentionMonths: integer(
+    'RECEIPT_RETENTION_MONTHS',
+    0,
+    0,
+    1200,
+    'Whole months of requests that `akai ledger archive` leaves in the database, 2 or more; 0 keeps all.',
+  ),
   logLevel: choice('LOG_LEVEL', ['info', 'warn', 'error'], 'info', 'Least level that is logged.'),
 } as const satisfies Record<string, Setting<string | number>>;
 

@@ -183,11 +183,106 @@ BEGIN
   USING after, upto, p_from, p_to;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION ledger_add_days, ledger_recount_days, ledger_count_days FROM PUBLIC;
+-- Months whose requests have gone to files: what left each table. Their lines stand in archived_totals.
+CREATE TABLE ledger_archives (
+  base text NOT NULL CHECK (base IN ('receipts', 'transfers')),
+  -- The ids of the month; the second is the first of the next.
+  from_id uuid NOT NULL,
+  to_id uuid NOT NULL,
+  rows bigint NOT NULL,
+  -- Sum of what was charged (receipts), or of the amounts (transfers).
+  charged bigint NOT NULL,
+  -- All seals, combined by exclusive or.
+  seals bigint NOT NULL,
+  file text NOT NULL,
+  -- Of the file.
+  sha256 bytea NOT NULL CHECK (length(sha256) = 32),
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (base, from_id)
+);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_archives
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+-- What of a table and a month goes to an archive: every receipt; of the transfers, charges and losses.
+CREATE FUNCTION ledger_archivable(p_month date)
+RETURNS TABLE (base text, from_id uuid, to_id uuid, rows bigint, charged bigint, seals bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  low uuid := ledger_first_id(p_month::timestamp AT TIME ZONE 'UTC');
+  high uuid := ledger_first_id((p_month + interval '1 month') AT TIME ZONE 'UTC');
+BEGIN
+  -- Planned with the ids known, and so of this month's partitions alone.
+  RETURN QUERY EXECUTE 'SELECT ''receipts'', $1, $2, count(*), coalesce(sum(charged), 0)::bigint,
+      coalesce(bit_xor((''x'' || encode(seal, ''hex''))::bit(64)::bigint), 0) FROM receipts WHERE id >= $1 AND id < $2
+    UNION ALL
+    SELECT ''transfers'', $1, $2, count(*), coalesce(sum(amount), 0)::bigint,
+      coalesce(bit_xor((''x'' || encode(seal, ''hex''))::bit(64)::bigint), 0)
+    FROM transfers WHERE id >= $1 AND id < $2 AND kind IN (''charge'', ''loss'')' USING low, high;
+END $$;
+
+-- Takes the requests of a month, which have been written to files and read back from them, out of the tables. p_rows, p_charged, p_seals,
+-- p_file and p_sha256 say what is in the files, of receipts first and then of transfers. Raises unless that is what is here, the totals
+-- of these days are what their lines add up to, and the month has been over for two more. Other money than requests' stays.
+CREATE FUNCTION ledger_archive(p_month date, p_rows bigint[], p_charged bigint[], p_seals bigint[], p_file text[], p_sha256 bytea[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  suffix text := to_char(p_month, '_YYYY_MM');
+  low uuid := ledger_first_id(p_month::timestamp AT TIME ZONE 'UTC');
+  high uuid := ledger_first_id((p_month + interval '1 month') AT TIME ZONE 'UTC');
+  part record;
+  first timestamptz;
+  last timestamptz;
+BEGIN
+  IF p_month <> date_trunc('month', p_month) OR p_month + interval '3 months' > now() AT TIME ZONE 'UTC' THEN
+    RAISE EXCEPTION 'only months that have been over for two more are archived';
+  END IF;
+  IF to_regclass('receipts' || suffix) IS NULL OR to_regclass('transfers' || suffix) IS NULL THEN
+    RAISE EXCEPTION 'there are no partitions of %', to_char(p_month, 'YYYY-MM');
+  END IF;
+  EXECUTE format('LOCK TABLE %I, %I IN SHARE MODE', 'receipts' || suffix, 'transfers' || suffix);
+  IF EXISTS (SELECT FROM holds WHERE id >= low AND id < high) THEN
+    RAISE EXCEPTION 'requests of that month are still under way';
+  END IF;
+  FOR part IN SELECT a.*, n.* FROM ledger_archivable(p_month) a
+    JOIN unnest(ARRAY['receipts', 'transfers'], p_rows, p_charged, p_seals) AS n (name, n_rows, n_charged, n_seals) ON n.name = a.base LOOP
+    IF (part.rows, part.charged, part.seals) IS DISTINCT FROM (part.n_rows, part.n_charged, part.n_seals) THEN
+      RAISE EXCEPTION 'the file of % has % rows of % nano-USD, the table % of %', part.base, part.n_rows, part.n_charged, part.rows, part.charged;
+    END IF;
+  END LOOP;
+  IF EXISTS (SELECT FROM receipts_other WHERE id >= low AND id < high)
+    OR EXISTS (SELECT FROM transfers_other WHERE id >= low AND id < high AND kind IN ('charge', 'loss')) THEN
+    RAISE EXCEPTION 'requests of that month stand in the partition of all other times';
+  END IF;
+  EXECUTE format('SELECT min(created_at), max(created_at) FROM %I', 'receipts' || suffix) INTO first, last;
+  -- Nothing is counted meanwhile.
+  PERFORM 1 FROM day_totals_mark FOR UPDATE;
+  IF last > (SELECT counted_to FROM day_totals_mark) THEN
+    RAISE EXCEPTION 'the totals of that month are not counted yet';
+  END IF;
+  IF EXISTS (SELECT FROM ledger_wrong_days(ledger_day(first), ledger_day(last))) THEN
+    RAISE EXCEPTION 'the totals of that month are not what its lines add up to: see akai audit';
+  END IF;
+  EXECUTE format('INSERT INTO archived_totals AS t
+    SELECT wallet, ledger_day(created_at), ''charge'', key_id, model, count(*), sum(input_tokens), sum(output_tokens), -sum(charged),
+      min(id::text COLLATE "C")::uuid, max(id::text COLLATE "C")::uuid
+    FROM %I GROUP BY wallet, ledger_day(created_at), key_id, model
+    ON CONFLICT (wallet, day, kind, key_id, model) DO UPDATE SET lines = t.lines + excluded.lines,
+      input_tokens = t.input_tokens + excluded.input_tokens, output_tokens = t.output_tokens + excluded.output_tokens,
+      amount = t.amount + excluded.amount,
+      first_id = least(t.first_id, excluded.first_id), last_id = greatest(t.last_id, excluded.last_id)', 'receipts' || suffix);
+  INSERT INTO ledger_archives (base, from_id, to_id, rows, charged, seals, file, sha256)
+  SELECT name, low, high, n_rows, n_charged, n_seals, n_file, n_sha256
+  FROM unnest(ARRAY['receipts', 'transfers'], p_rows, p_charged, p_seals, p_file, p_sha256) AS n (name, n_rows, n_charged, n_seals, n_file, n_sha256);
+  EXECUTE format('ALTER TABLE receipts DETACH PARTITION %I', 'receipts' || suffix);
+  EXECUTE format('ALTER TABLE transfers DETACH PARTITION %I', 'transfers' || suffix);
+  EXECUTE format('INSERT INTO transfers SELECT * FROM %I WHERE kind NOT IN (''charge'', ''loss'')', 'transfers' || suffix);
+  EXECUTE format('DROP TABLE %I, %I', 'receipts' || suffix, 'transfers' || suffix);
+END $$;
+
+REVOKE EXECUTE ON FUNCTION ledger_add_days, ledger_recount_days, ledger_count_days, ledger_archive FROM PUBLIC;
 DO $$
 BEGIN
   IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'akai_app') THEN
-    GRANT SELECT ON day_totals, archived_totals, day_totals_mark TO akai_app;
-    GRANT EXECUTE ON FUNCTION ledger_count_days TO akai_app;
+    GRANT SELECT ON day_totals, archived_totals, day_totals_mark, ledger_archives TO akai_app;
+    GRANT EXECUTE ON FUNCTION ledger_count_days, ledger_archive TO akai_app;
   END IF;
 END $$;

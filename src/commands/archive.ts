@@ -1,0 +1,53 @@
+/** `akai ledger archive`: which months, where to, and what it says. */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Sql } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { type ArchivedMonth, archiveMonth, monthsBefore } from '../wallet/archive.ts';
+
+/** The database lets no younger ones go. */
+const leastKept = 2;
+
+/** The month so many months before this one, such as 2026-01. */
+function monthAgo(months: number): string {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - months))
+    .toISOString()
+    .slice(0, 7);
+}
+
+/**
+ * Archives every month before the given one, oldest first; where one may not be archived, those before it have been.
+ * @param before such as 2026-01; null for what the setting keeps
+ * @param keptMonths whole months that the setting keeps; 0 for all
+ * @throws ApiError where neither says which
+ */
+export async function archive(
+  sql: Sql,
+  folder: string,
+  before: string | null,
+  keptMonths: number,
+): Promise<{ readonly json: unknown; readonly text: string }> {
+  if (before === null && keptMonths === 0)
+    throw new ApiError('invalid_request', {
+      message: 'Say --before YYYY-MM, or set RECEIPT_RETENTION_MONTHS.',
+      param: 'before',
+    });
+  if (before !== null && !/^2\d{3}-(?:0[1-9]|1[0-2])$/.test(before))
+    throw new ApiError('invalid_request', {
+      message: `--before takes a month such as 2026-01, not "${before}".`,
+      param: 'before',
+    });
+  const path = resolve(folder);
+  await mkdir(path, { recursive: true });
+  const archived: ArchivedMonth[] = [];
+  for (const month of await monthsBefore(sql, before ?? monthAgo(Math.max(leastKept, keptMonths))))
+    archived.push(await archiveMonth(sql, month, path));
+  const lines = archived.flatMap(({ files }) =>
+    files.map((file) => `${file.path}: ${file.rows} rows`),
+  );
+  return {
+    json: { archived },
+    text: lines.length > 0 ? ['Archived:', ...lines].join('\n') : 'There is no month to archive.',
+  };
+}
