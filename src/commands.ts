@@ -4,10 +4,21 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
-import { createKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
+import { createKey, findKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
-import { archive } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
+import {
+  changeLimits,
+  createOptions,
+  isLimited,
+  type LimitChanges,
+  limitOptions,
+  limitsText,
+  readLimits,
+  setLimits,
+  useJson,
+  withUse,
+} from './commands/key_limits.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
@@ -62,7 +73,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   'key create': {
     usage:
-      '--email ADDRESS --name TEXT [--allow-ip CIDR …] [--expires ISO-DATE] [--error-format text|object]',
+      '--email ADDRESS --name TEXT [--allow-ip CIDR …] [--expires ISO-DATE] [--error-format text|object] [--limit-usd USD] [--limit-daily-usd USD] [--limit-weekly-usd USD] [--limit-monthly-usd USD]',
     sentence: 'Make an API key; its text is shown this once.',
     options: {
       email: string,
@@ -70,14 +81,25 @@ export const commands: Readonly<Record<string, Command>> = {
       'allow-ip': { type: 'string', multiple: true },
       expires: string,
       'error-format': string,
+      ...Object.fromEntries(Object.values(createOptions).map((name) => [name, string])),
     },
     run: withDatabase(createUserKey),
   },
   'key list': {
     usage: '--email ADDRESS',
-    sentence: 'List the keys of an account.',
+    sentence: 'List the keys of an account, with their limits and what they have used.',
     options: { email: string },
     run: withDatabase(listUserKeys),
+  },
+  'key limit': {
+    usage:
+      '--id ID [--total-usd USD|none] [--daily-usd USD|none] [--weekly-usd USD|none] [--monthly-usd USD|none]',
+    sentence: 'Set what a key may spend, in all and in a day, week and month of Dhaka.',
+    options: {
+      id: string,
+      ...Object.fromEntries(Object.values(limitOptions).map((name) => [name, string])),
+    },
+    run: withDatabase(limitUserKey),
   },
   'key revoke': {
     usage: '--id ID',
@@ -101,19 +123,6 @@ export const commands: Readonly<Record<string, Command>> = {
       csv: { type: 'boolean' },
     },
     run: withDatabase(showWallet),
-  },
-  'ledger archive': {
-    usage: '--out FOLDER [--before YYYY-MM]',
-    sentence: 'Move the requests of old months to compressed files; day totals stay.',
-    options: { out: string, before: string },
-    run: withDatabase((given, { sql }, config) =>
-      archive(
-        sql,
-        required(given, 'out'),
-        optional(given, 'before'),
-        config.receiptRetentionMonths,
-      ),
-    ),
   },
   'receipts review': {
     usage: '[--days NUMBER]',
@@ -210,6 +219,7 @@ async function createUserKey(given: Arguments, database: Database): Promise<Outc
   const errorFormat = optional(given, 'error-format') ?? 'text';
   if (errorFormat !== 'text' && errorFormat !== 'object')
     throw new UsageError('--error-format must be text or object.');
+  const changes = limitsIn(given, createOptions);
   const account = await accountOf(given, database);
   const { sql } = database;
   const walletId = await openWallet(sql, account.id);
@@ -221,7 +231,11 @@ async function createUserKey(given: Arguments, database: Database): Promise<Outc
     expiresAt,
     errorFormat,
   });
+  const use = isLimited(changes)
+    ? await changeLimits(sql, { id: made.id, walletId }, changes)
+    : null;
   const limits = [
+    use ? `It has ${limitsText(use)}.` : '',
     expiresAt ? `It expires at ${expiresAt.toISOString()}.` : '',
     allowedNetworks.length > 0 ? `It works from ${allowedNetworks.join(', ')} only.` : '',
   ].filter(Boolean);
@@ -264,10 +278,14 @@ function expiry(given: Arguments): Date | null {
 async function listUserKeys(given: Arguments, database: Database): Promise<Outcome> {
   const account = await accountOf(given, database);
   const records = await listKeys(database.sql, account.id);
-  const keys = records.map(({ userId: _user, walletId: _wallet, ...shown }) => shown);
-  const lines = records.map(
-    (record) =>
-      `${record.id}  …${record.lastFour}  ${state(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}`,
+  const used = await withUse(database.sql, records);
+  const keys = used.map(([{ userId: _user, walletId: _wallet, ...shown }, use]) => ({
+    ...shown,
+    ...useJson(use),
+  }));
+  const lines = used.map(
+    ([record, use]) =>
+      `${record.id}  …${record.lastFour}  ${state(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}  (${limitsText(use)})`,
   );
   return { json: { keys }, text: lines.join('\n') || `${account.email} has no keys.` };
 }
@@ -279,13 +297,36 @@ function state({ revokedAt, expiresAt }: KeyRecord): string {
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+function noSuchKey(id: string): ApiError {
+  const message = `There is no key with the id ${id}; "key list" shows the ids.`;
+  return new ApiError('not_found', { message });
+}
+
+function limitsIn(given: Arguments, options: typeof limitOptions): LimitChanges {
+  try {
+    return readLimits(options, (name) => optional(given, name));
+  } catch (error) {
+    if (!(error instanceof MoneyError)) throw error;
+    throw new UsageError(error.message);
+  }
+}
+
+async function limitUserKey(given: Arguments, { sql }: Database): Promise<Outcome> {
+  const id = required(given, 'id');
+  const changes = limitsIn(given, limitOptions);
+  if (Object.keys(changes).length === 0)
+    throw new UsageError(
+      'Say which limit: --total-usd, --daily-usd, --weekly-usd or --monthly-usd.',
+    );
+  const record = uuid.test(id) ? await findKey(sql, id) : null;
+  if (!record) throw noSuchKey(id);
+  return setLimits(sql, record, changes);
+}
+
 async function revoke(given: Arguments, { sql }: Database): Promise<Outcome> {
   const id = given.positionals[0] ?? required(given, 'id');
   const record = uuid.test(id) ? await revokeKey(sql, id) : null;
-  if (!record)
-    throw new ApiError('not_found', {
-      message: `There is no key with the id ${id}; "key list" shows the ids.`,
-    });
+  if (!record) throw noSuchKey(id);
   return {
     json: { id: record.id, revokedAt: record.revokedAt },
     text: `Key "${record.name}" (…${record.lastFour}) is revoked.`,

@@ -54,7 +54,10 @@ test('the help names every command and needs no database', async () => {
 test('a slip in the command is one sentence and exit code 2', async () => {
   const cases: [string[], RegExp][] = [
     [['usr', 'create'], /^There is no command "usr"; "akai help" lists them\.\n$/],
-    [['key'], /^Say which: "akai key create", "akai key list", "akai key revoke"\.\n$/],
+    [
+      ['key'],
+      /^Say which: "akai key create", "akai key list", "akai key limit", "akai key revoke"\.\n$/,
+    ],
     [
       ['user', 'create', '--mail', 'x'],
       /^Unknown option '--mail'.*It is: akai user create --email ADDRESS/,
@@ -72,7 +75,10 @@ test('a slip in the command is one sentence and exit code 2', async () => {
       ['wallet', 'credit', '--email', 'a@b.c', '--usd', '1e3'],
       /^--usd takes an amount above zero[^\n]*\n$/,
     ],
-    [['audit', 'everything'], /^"everything" has no place here\. It is: akai audit \[--history\]\n$/],
+    [
+      ['audit', 'everything'],
+      /^"everything" has no place here\. It is: akai audit \[--history\]\n$/,
+    ],
     [
       ['key', 'create', '--email', 'a@b.c', '--name', 'n', '--allow-ip', '10.0.0.1/8'],
       /^--allow-ip takes/,
@@ -185,6 +191,8 @@ test('a key is made with its limits, listed without its text, and revoked', asyn
     revokedAt: null,
     errorFormat: 'text',
     demo: false,
+    limits: { total: null, daily: null, weekly: null, monthly: null },
+    used: { total: 0, daily: 0, weekly: 0, monthly: 0 },
   });
   const revoked = await akai('key', 'revoke', '--id', String(id), '--json');
   assert.equal(revoked.code, 0);
@@ -277,7 +285,10 @@ test('commands work with no server running, and leave nothing running', async ()
     const migrated = await run('migrate', '--json');
     assert.match(migrated.stdout, /^\{"migrations":\["001.*"002_accounts.*"003_ledger/);
     const shown = await run('wallet', 'show', '--email', 'a@example.com', '--json');
-    assert.equal(shown.stdout, '{"balance":0,"transactions":[]}\n');
+    assert.equal(
+      shown.stdout,
+      '{"balance":0,"transactions":[],"has_more":false,"next_cursor":null}\n',
+    );
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }

@@ -182,9 +182,37 @@ async function failure(status: string, format: string | undefined): Promise<unkn
   return response.json();
 }
 
+/** What a key with limits gets: a refusal, or the answer of a GET. */
+async function limited(what: string): Promise<unknown> {
+  const { key: secret } = await akai<{ key: string }>(
+    ...['key', 'create', '--email', email, '--name', 'limited'],
+    ...['--limit-usd', '20', '--limit-daily-usd', '0.0001'],
+  );
+  if (what.startsWith('/')) {
+    const headers = { authorization: `Bearer ${secret}` };
+    return (await fetch(`${baseUrl}${what}`, { headers })).json();
+  }
+  const messages = [{ role: 'user', content: 'Hello' }];
+  const response = await post(
+    { model: 'openai/gpt-4o-mini', messages, max_tokens: 10_000 },
+    {},
+    secret,
+  );
+  assert.equal(response.status, 402);
+  return JSON.parse(withoutMoments(await response.text()));
+}
+
+/** Moments and numbers of tokens are others each day. */
+function withoutMoments(text: string): string {
+  return text
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'MOMENT')
+    .replace(/max_tokens of \d+/, 'max_tokens of N');
+}
+
 /** `json …`: what the words behind it say is the actual JSON of the documented one. */
 async function json({ info, text }: Block): Promise<void> {
-  const documented: unknown = JSON.parse(text);
+  const isLimited = info.startsWith('json limited error');
+  const documented: unknown = JSON.parse(isLimited ? withoutMoments(text) : text);
   const [, what = '', ...words] = info.split(' ');
   let actual: unknown;
   if (what === 'request') {
@@ -197,6 +225,7 @@ async function json({ info, text }: Block): Promise<void> {
   else if (what === 'akai')
     actual = await akai(...words, ...(words[0] === 'wallet' ? ['--email', email] : []));
   else if (what === 'printed') actual = JSON.parse(lastOutput);
+  else if (what === 'limited') actual = await limited(words[0] ?? '');
   else if (what === 'error') actual = await failure(words[0] ?? '', words[1]);
   else if (what === 'quote') actual = lastOutput === '' ? null : JSON.parse(lastOutput);
   else if (what === 'GET') {

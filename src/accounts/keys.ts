@@ -103,6 +103,12 @@ export async function findKeyByHash(sql: Sql, keyHash: Buffer): Promise<KeyRecor
   return row ?? null;
 }
 
+/** The key with this id, revoked and expired ones included; null if there is none. */
+export async function findKey(sql: Sql, id: string): Promise<KeyRecord | null> {
+  const [row] = await sql<KeyRecord[]>`SELECT ${columns(sql)} FROM api_keys WHERE id = ${id}`;
+  return row ?? null;
+}
+
 /** All keys of a user, oldest first. */
 export async function listKeys(sql: Sql, userId: string): Promise<KeyRecord[]> {
   return await sql<KeyRecord[]>`
