@@ -15,6 +15,7 @@ import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
 import { Exchange } from './gateway/exchange.ts';
+import { Receipts } from './gateway/generation.ts';
 import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
@@ -137,18 +138,6 @@ function lane(database: Database, name: string, max = 1): Sql {
   return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
 }
 
-/** Calls until it succeeds, then remembers. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | null = null;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = null;
-      throw error;
-    });
-    return made;
-  };
-}
-
 function buildApi(
   config: Config,
   database: Database,
@@ -159,10 +148,7 @@ function buildApi(
   const routes = new Routes(config, sandboxUrl);
   return {
     models: new ModelBodies(routes),
-    receipts: {
-      sql: lane(database, 'receipts', 2),
-      key: once(() => receiptKey(database.sql, config)),
-    },
+    receipts: new Receipts(lane(database, 'receipts', 2), () => receiptKey(database.sql, config)),
     keys: new KeyDirectory(lane(database, 'keys', 4), demoAllowed(config)),
     limits: new Limits({
       keyRpm: config.rateLimitRpm,

@@ -13,10 +13,46 @@ import {
 import { findReceipt, isUnderWay } from '../wallet/receipts.ts';
 import type { Exchange } from './exchange.ts';
 
-export interface Receipts {
+/** How long a list of public keys is good: anybody may ask for it, and it hardly ever changes; ms. */
+const keysForMs = 10_000;
+
+/** Where receipts are read, and what signs them. */
+export class Receipts {
   readonly sql: Sql;
-  /** Made or read at the first call. */
-  readonly key: () => Promise<ReceiptKey>;
+  readonly #makeKey: () => Promise<ReceiptKey>;
+  #key: Promise<ReceiptKey> | null = null;
+  #keys: { readonly body: string; readonly until: number } | null = null;
+
+  /** @param makeKey called until it succeeds */
+  constructor(sql: Sql, makeKey: () => Promise<ReceiptKey>) {
+    this.sql = sql;
+    this.#makeKey = makeKey;
+  }
+
+  /** Made or read at the first call. @throws what the driver throws */
+  key(): Promise<ReceiptKey> {
+    this.#key ??= this.#makeKey().catch((error: unknown) => {
+      this.#key = null;
+      throw error;
+    });
+    return this.#key;
+  }
+
+  /** JSON of every key that ever signed here. @throws what the driver throws */
+  async publicKeys(): Promise<string> {
+    const now = performance.now();
+    if (this.#keys && now < this.#keys.until) return this.#keys.body;
+    await this.key();
+    const keys = (await publicReceiptKeys(this.sql)).map(({ id, publicKey, createdAt }) => ({
+      key_id: id,
+      algorithm: 'Ed25519',
+      public_key: publicKey,
+      created_at: createdAt,
+    }));
+    const body = JSON.stringify({ keys });
+    this.#keys = { body, until: now + keysForMs };
+    return body;
+  }
 }
 
 interface Holder {
@@ -55,7 +91,7 @@ export async function generation(
     });
   const receipt = await read(() => receiptOf(receipts.sql, walletId, given));
   if (format === 'receipt') {
-    const key = await read(receipts.key);
+    const key = await read(() => receipts.key());
     exchange.json(JSON.stringify(signed(receipt, key)));
   } else exchange.json(JSON.stringify({ data: described(receipt) }));
 }
@@ -111,15 +147,5 @@ function signed(receipt: PublicReceipt, key: ReceiptKey): object {
 
 /** Answers anybody: a receipt can be checked by whoever is shown it. */
 export async function publicKeys({ receipts }: Holder, exchange: Exchange): Promise<void> {
-  const keys = await read(async () => {
-    await receipts.key();
-    return publicReceiptKeys(receipts.sql);
-  });
-  const shown = keys.map(({ id, publicKey, createdAt }) => ({
-    key_id: id,
-    algorithm: 'Ed25519',
-    public_key: publicKey,
-    created_at: createdAt,
-  }));
-  exchange.json(JSON.stringify({ keys: shown }));
+  exchange.json(await read(() => receipts.publicKeys()));
 }
