@@ -6,6 +6,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, findKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
+import { archive } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
 import {
   changeLimits,
@@ -123,6 +124,19 @@ export const commands: Readonly<Record<string, Command>> = {
       csv: { type: 'boolean' },
     },
     run: withDatabase(showWallet),
+  },
+  'ledger archive': {
+    usage: '--out FOLDER [--before YYYY-MM]',
+    sentence: 'Move the requests of old months to compressed files; day totals stay.',
+    options: { out: string, before: string },
+    run: withDatabase((given, { sql }, config) =>
+      archive(
+        sql,
+        required(given, 'out'),
+        optional(given, 'before'),
+        config.receiptRetentionMonths,
+      ),
+    ),
   },
   'receipts review': {
     usage: '[--days NUMBER]',
