@@ -107,7 +107,12 @@ test('cancelled through the other server: the provider is stopped, what was deli
     SELECT id FROM answers WHERE state = 'running' ORDER BY id DESC LIMIT 1`;
   assert.ok(running);
   const path = `/streams/req_${running.id.replaceAll('-', '')}`;
-  assert.equal((await call(second, 'DELETE', path)).status, 200);
+  const cancelled = await call(second, 'DELETE', path);
+  assert.deepEqual(JSON.parse(cancelled.text), {
+    id: path.slice('/streams/'.length),
+    object: 'stream',
+    cancelled: true,
+  });
   const began = performance.now();
   await received.gone;
   assert.ok(performance.now() - began < 1000);

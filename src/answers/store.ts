@@ -184,14 +184,17 @@ export class AnswerStore {
     return row?.followed === true;
   }
 
-  /** Ends a running answer, wherever it is written. False where the account has no such answer. */
-  async cancel(id: string, account: string): Promise<boolean> {
-    const rows = await this.#sql`
+  /**
+   * Ends a running answer, wherever it is written.
+   * @returns whether it is, or was, cancelled: false where it was over already. Null where the account has no such answer
+   */
+  async cancel(id: string, account: string): Promise<boolean | null> {
+    const [row] = await this.#sql<{ cancelled: boolean }[]>`
       UPDATE answers SET cancelled = cancelled OR state = 'running'
-      WHERE id = ${id} AND account = ${account} AND expires_at > clock_timestamp() RETURNING id`;
-    if (rows.length === 0) return false;
-    await this.#sql`SELECT pg_notify(${cancelChannel}, ${id})`;
-    return true;
+      WHERE id = ${id} AND account = ${account} AND expires_at > clock_timestamp()
+      RETURNING cancelled`;
+    if (row?.cancelled) await this.#sql`SELECT pg_notify(${cancelChannel}, ${id})`;
+    return row ? row.cancelled : null;
   }
 
   #unseal(name: string, sealed: Buffer): string {

@@ -78,9 +78,11 @@ export class KeptAnswers {
     else throw new ApiError('stream_interrupted');
   }
 
-  /** Ends an answer for good, wherever it is written. @throws ApiError not_found */
-  async cancel(id: string, account: string): Promise<void> {
-    if (!(await this.#store.cancel(id, account).catch(unavailable))) throw notFound();
+  /** Ends an answer for good, wherever it is written. False: it was over already. @throws ApiError not_found */
+  async cancel(id: string, account: string): Promise<boolean> {
+    const isCancelled = await this.#store.cancel(id, account).catch(unavailable);
+    if (isCancelled === null) throw notFound();
+    return isCancelled;
   }
 
   /** Ends what is still being written; resolves when it is settled, or after a while. */

@@ -23,10 +23,8 @@ export async function cancelStream(
 ): Promise<void> {
   await admitted(gateway, exchange, async (account) => {
     const id = idOf(name);
-    await gateway.kept.cancel(id, account);
-    exchange.json(
-      JSON.stringify({ id: `req_${id.replaceAll('-', '')}`, object: 'stream', cancelled: true }),
-    );
+    const cancelled = await gateway.kept.cancel(id, account);
+    exchange.json(JSON.stringify({ id: name, object: 'stream', cancelled }));
   });
 }
 
