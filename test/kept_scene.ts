@@ -1,7 +1,9 @@
 /** Two gateways on one database in front of one provider, for answers that are kept. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Hostile, startHostile } from './hostile.ts';
-import { type Installation, startInstallation } from './installation.ts';
+import { type Installation, startInstallation, temporaryDataDir } from './installation.ts';
 import { model } from './providers.ts';
 import { until } from './scratch_data.ts';
 import { openSharedDatabase, type SharedDatabase } from './shared_database.ts';
@@ -51,7 +53,11 @@ async function serve(
   database: SharedDatabase,
   upstream: Hostile,
   settings: Record<string, string>,
+  credentials: { email: string; key: string } | null,
 ): Promise<Installation> {
+  const dataDir = await temporaryDataDir();
+  if (credentials)
+    writeFileSync(join(dataDir, 'test-credentials.json'), JSON.stringify(credentials));
   const env = {
     OPENAI_API_KEY: 'test',
     OPENAI_BASE_URL: upstream.baseUrl,
@@ -64,7 +70,7 @@ async function serve(
     KEPT_ANSWER_BYTES: '200000',
     ...settings,
   };
-  return startInstallation({ databaseUrl: database.url, env });
+  return startInstallation({ databaseUrl: database.url, dataDir, env });
 }
 
 export async function startKeptScene(): Promise<KeptScene> {
@@ -73,16 +79,18 @@ export async function startKeptScene(): Promise<KeptScene> {
   const { owner } = database;
   const upstream = await startHostile();
   stack.defer(() => upstream.close());
+  const first = stack.use(await serve(database, upstream, {}, null));
+  const { email, key } = first;
   const start = async (settings: Record<string, string> = {}): Promise<Installation> =>
-    stack.use(await serve(database, upstream, settings));
-  const [first, second] = await Promise.all([start(), start()]);
+    stack.use(await serve(database, upstream, settings, { email, key }));
+  const second = await start();
   return {
     database,
     upstream,
     first,
     second,
     serve: start,
-    via: ({ baseUrl }) => ({ baseUrl, key: first.key }),
+    via: ({ baseUrl }) => ({ baseUrl, key }),
     receiptOf: async (requestId) => {
       const id = requestId.replace('req_', '');
       const read = () => owner<Receipt[]>`SELECT * FROM receipts WHERE id = ${id}`;
@@ -93,10 +101,10 @@ export async function startKeptScene(): Promise<KeptScene> {
     },
     refundsOf: async ({ requestId }) => owner<{ amount: number; note: string }[]>`
       SELECT amount, note FROM transfers WHERE kind = 'refund' AND note LIKE ${`${requestId}%`}`,
-    call: async ({ baseUrl }, method, path, key = first.key, headers = {}) => {
+    call: async ({ baseUrl }, method, path, asking = key, headers = {}) => {
       const response = await fetch(`${baseUrl}${path}`, {
         method,
-        headers: { authorization: `Bearer ${key}`, ...headers },
+        headers: { authorization: `Bearer ${asking}`, ...headers },
         signal: AbortSignal.timeout(15_000),
       });
       return { status: response.status, text: await response.text() };
