@@ -305,12 +305,16 @@ test('what a key spent before anybody asked is counted from the books, once', as
   const process = await ledgers.start();
   for (const amount of [100, 20, 3]) await spend(process, key, wallet, amount);
   await spend(process, other, wallet, 5000);
+  // As if these had been counted into the totals of their day, and their receipts had been archived.
+  await ledgers.owner`SELECT ledger_add_days('-infinity', clock_timestamp())`;
+  await ledgers.owner`UPDATE day_totals_mark SET counted_to = clock_timestamp()`;
+  for (const amount of [40, 5]) await spend(process, key, wallet, amount);
   const uses = await Promise.all([used(key, wallet), used(key, wallet), used(key, wallet)]);
   for (const use of uses)
-    assert.deepEqual(use, { total: 123, daily: 123, weekly: 123, monthly: 123, held: 0 });
+    assert.deepEqual(use, { total: 168, daily: 168, weekly: 168, monthly: 168, held: 0 });
   await spend(process, key, wallet, 7);
-  assert.equal((await used(key, wallet)).daily, 130);
-  assert.equal(await proveExact(key), 130);
+  assert.equal((await used(key, wallet)).daily, 175);
+  assert.equal(await proveExact(key), 175);
   await process.stop();
 });
 

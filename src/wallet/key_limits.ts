@@ -81,8 +81,8 @@ export function inDhaka(moment: Date): string {
 }
 
 /**
- * Sees to it that the database counts what a key spends. The first time for a key reads its charges so far, without
- * locking anything meanwhile: about a second for a million of the wallet.
+ * Sees to it that the database counts what a key spends. The first time for a key adds up its totals of days and
+ * the receipts that no total has yet, without locking anything meanwhile.
  */
 async function count(sql: Sql, keyId: string, walletId: number): Promise<void> {
   // Each call is a transaction of its own: what the first begins is there for other processes before the second sums up.

@@ -573,6 +573,7 @@ RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT A
 DECLARE
   k key_limits%ROWTYPE;
   seen record;
+  mark timestamptz;
   today date;
 BEGIN
   SELECT * INTO k FROM key_limits WHERE key_id = p_key;
@@ -587,21 +588,30 @@ BEGIN
     PERFORM ledger_write_key(k);
     RETURN false;
   END IF;
-  -- One statement, and so one moment: what the receipts say and the row has not counted was spent before there was a row.
-  SELECT now.today, coalesce(sum(r.charged), 0)::bigint - min(o.total_used) AS total,
-    coalesce(sum(r.charged) FILTER (WHERE ledger_day(r.created_at) = now.today), 0)::bigint
-      - min(ledger_used('day', o.day, now.today, o.day_used)) AS day,
-    coalesce(sum(r.charged) FILTER (WHERE ledger_used('week', ledger_day(r.created_at), now.today, 1) = 1), 0)::bigint
-      - min(ledger_used('week', o.day, now.today, o.week_used)) AS week,
-    coalesce(sum(r.charged) FILTER (WHERE ledger_used('month', ledger_day(r.created_at), now.today, 1) = 1), 0)::bigint
-      - min(ledger_used('month', o.day, now.today, o.month_used)) AS month
-  INTO STRICT seen
-  FROM key_limits o CROSS JOIN LATERAL (SELECT greatest(o.day, ledger_day(clock_timestamp())) AS today) now
-  LEFT JOIN (
-    SELECT r.charged, r.created_at FROM transfers t JOIN receipts r ON r.id = t.id
-    WHERE t.debit = p_wallet AND t.kind = 'charge' AND r.key_id = p_key
-  ) r ON true
-  WHERE o.key_id = p_key AND o.wallet = p_wallet GROUP BY now.today;
+  -- What the books say and the row has not counted was spent before there was a row. Totals of days, which outlive their receipts, and
+  -- the receipts after them: 007_statement.sql. One statement, and so one moment; again where the totals have grown since it was planned.
+  LOOP
+    SELECT counted_to INTO STRICT mark FROM day_totals_mark;
+    EXECUTE $q$
+      SELECT now.today, coalesce(sum(c.charged), 0)::bigint - min(o.total_used) AS total,
+        coalesce(sum(c.charged) FILTER (WHERE c.day = now.today), 0)::bigint - min(ledger_used('day', o.day, now.today, o.day_used)) AS day,
+        coalesce(sum(c.charged) FILTER (WHERE ledger_used('week', c.day, now.today, 1) = 1), 0)::bigint
+          - min(ledger_used('week', o.day, now.today, o.week_used)) AS week,
+        coalesce(sum(c.charged) FILTER (WHERE ledger_used('month', c.day, now.today, 1) = 1), 0)::bigint
+          - min(ledger_used('month', o.day, now.today, o.month_used)) AS month
+      FROM key_limits o CROSS JOIN LATERAL (SELECT greatest(o.day, ledger_day(clock_timestamp())) AS today) now
+      LEFT JOIN (
+        SELECT day, -amount AS charged FROM day_totals WHERE wallet = $2 AND key_id = $1 AND kind = 'charge'
+        UNION ALL
+        SELECT ledger_day(created_at), charged FROM receipts WHERE created_at > $3 AND key_id = $1
+      ) c ON true
+      WHERE o.key_id = $1 AND o.wallet = $2 AND (SELECT counted_to FROM day_totals_mark) = $3 GROUP BY now.today
+    $q$ INTO seen USING p_key, p_wallet, mark;
+    EXIT WHEN seen.today IS NOT NULL;
+    IF NOT EXISTS (SELECT 1 FROM key_limits WHERE key_id = p_key AND wallet = p_wallet) THEN
+      RAISE EXCEPTION 'key % pays from another wallet', p_key;
+    END IF;
+  END LOOP;
   PERFORM 1 FROM ledger_accounts WHERE id = p_wallet FOR NO KEY UPDATE;
   SELECT * INTO k FROM key_limits WHERE key_id = p_key;
   IF k.counted THEN RETURN true; END IF;
