@@ -42,7 +42,7 @@ function fillStatements(receipts: number): readonly string[] {
         receipt_seal(id, wallet, key_id, 'openai/gpt-4o-mini', 'openai', 'settled', 940, 245, charged, charged, 400000, m, d)
       FROM (SELECT (substr(ledger_first_id(m)::text, 1, 18) || substr(md5(i::text), 1, 4) || '-' || substr(md5(i::text), 5, 12))::uuid AS id,
         wallet, md5('key' || wallet)::uuid AS key_id, charged, m, d
-        FROM (SELECT i, ${moment} AS m, 100001 + (i * 7919) % ${wallets} AS wallet, 1000 + i % 5000 AS charged, '${detail}'::json AS d
+        FROM (SELECT i, ${moment} AS m, 100001 + (i::bigint * 7919) % ${wallets} AS wallet, 1000 + i % 5000 AS charged, '${detail}'::json AS d
           FROM generate_series(1, ${receipts}) i) y) x`,
     `INSERT INTO transfers (id, kind, debit, credit, amount, created_at, seal)
       SELECT id, 'charge', wallet, 1, charged, created_at, transfer_seal(id, 'charge', wallet, 1, charged, NULL, created_at) FROM receipts`,

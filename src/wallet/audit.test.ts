@@ -170,6 +170,13 @@ function liesOfTheRest(): Lies {
         `DELETE FROM day_totals WHERE wallet = ${payer} AND kind = 'bonus'`,
       ],
     ],
+    'the totals of archived requests are what went to the archives': [
+      [
+        'an archive that there never was',
+        'archived_totals',
+        `INSERT INTO archived_totals SELECT * FROM day_totals WHERE wallet = ${payer} AND kind = 'bonus'`,
+      ],
+    ],
     'prices are as they were when they were charged': [
       ['another price', books.priceVersion, `UPDATE price_versions SET content = '{}'`],
     ],

@@ -164,8 +164,7 @@ const ofWallets: readonly Check[] = [
   seal('an account is as it was opened', 'wallets', 'ledger_accounts'),
 ];
 
-/** What it costs grows with the receipts, so that it belongs to runs that read them all. */
-export const keysCounted: Check = {
+const keysCounted: Check = {
   name: 'a key has used what its receipts charged',
   scope: 'whole',
   rows: () => `
@@ -178,6 +177,19 @@ export const keysCounted: Check = {
     ) r ON r.key_id = k.key_id
     WHERE k.counted AND k.total_used <> coalesce(r.charged, 0)`,
 };
+
+const archivesCounted: Check = {
+  name: 'the totals of archived requests are what went to the archives',
+  scope: 'whole',
+  rows: () => `
+    SELECT 'archived_totals' AS id, format('%s lines of %s; archives took %s of %s', t.lines, t.charged, a.rows, a.charged) AS detail
+    FROM (SELECT coalesce(sum(lines), 0) AS lines, -coalesce(sum(amount), 0) AS charged FROM archived_totals) t,
+      (SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(charged), 0) AS charged FROM ledger_archives WHERE base = 'receipts') a
+    WHERE (t.lines, t.charged) <> (a.rows, a.charged)`,
+};
+
+/** What these cost grows with the receipts, so that they belong to runs that read them all. */
+export const longChecks: readonly Check[] = [keysCounted, archivesCounted];
 
 const ofDays: Check = {
   name: 'a day’s total is the sum of its lines',
@@ -227,5 +239,5 @@ export const checks: readonly Check[] = [
   ...ofReceipts,
   ofDays,
   ...ofTheRest,
-  keysCounted,
+  ...longChecks,
 ];

@@ -1,4 +1,5 @@
 /** Audits by and by while the service runs, and says loudly what it finds. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from '../db/database.ts';
 import { AuditScan } from './audit_scan.ts';
 
@@ -15,6 +16,7 @@ const stepRows = 20_000;
 /** A quarter of one processor at most. */
 const pauses = 3;
 const firstAfterMs = 5000;
+const patienceMs = 1000;
 /** Findings that one run writes to the log; the others are in the books of the audit. */
 const mostSaid = 20;
 
@@ -38,12 +40,14 @@ export class AuditSchedule {
     if (everyMs > 0) this.#plan(Math.min(firstAfterMs, everyMs));
   }
 
-  /** Ends the run that goes on at its next step. */
+  /** Ends the run that goes on at its next step, and waits for that a moment: what it has not noted is looked at again. */
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     this.#scan.stop();
-    await this.#running;
+    const over = new AbortController();
+    await Promise.race([this.#running, sleep(patienceMs, undefined, { signal: over.signal })]);
+    over.abort();
   }
 
   #plan(waitMs: number): void {
@@ -64,7 +68,7 @@ export class AuditSchedule {
       if (run.open > 0)
         log('error', `THE BOOKS ARE WRONG: ${run.open} rows lie; "akai audit" names them all`);
     } catch (error) {
-      log('warn', 'the books could not be audited', error);
+      if (!this.#stopped) log('warn', 'the books could not be audited', error);
     }
   }
 }
