@@ -266,7 +266,7 @@ export const settings = {
   ),
   auditRows: integer(
     'AUDIT_ROWS',
-    1_000_000,
+    2_500_000,
     1000,
     1_000_000_000,
     'Receipts and transfers that one scheduled audit checks at most; the next goes on from there.',

@@ -26,6 +26,7 @@ const order = [
   'receipts',
   'errors',
   'self-hosting',
+  'books',
   'command-line',
   'settings',
 ];
