@@ -31,8 +31,11 @@ test('text counts a token for each of its bytes, whatever its JSON looks like', 
   );
   assert.equal(JSON.parse(escaped).messages[0].content, bengali);
   assert.equal(boundOf(escaped), boundOf(request(bengali)));
+  // What code is full of are short escapes, of which each is taken for a token of its own.
   const code = 'if (a) {\n\treturn "\\\\";\n}\n'.repeat(500);
-  assert.equal(boundOf(request(code)), code.length + frame + own);
+  assert.equal(boundOf(request(code)), request(code).length + own);
+  const backslashes = '\\u0995\\\\u0995'.repeat(500);
+  assert.equal(boundOf(request(backslashes)), request(backslashes).length + own);
 });
 
 test('no escape makes the bound smaller than the bytes of the text', () => {
@@ -59,6 +62,21 @@ test('what grows when a tokenizer normalises it counts as grown', () => {
   assert.ok(boundOf(request('Hi', { tools: [{ type: 'function', '\ufdfa': 1 }] })) > own + 1030);
 });
 
+test('Bengali text is measured faster, and as exactly', () => {
+  const all = [...Array(0x80).keys()].map((at) => String.fromCodePoint(0x980 + at));
+  const dashes = [...Array(0x27).keys()].map((at) => String.fromCodePoint(0x2000 + at));
+  const others = ['a', ' ', '\u0964', '\u0965', ...dashes];
+  for (const one of [...all, ...others])
+    for (const two of [...all, ...others]) {
+      const text = `${one}${two}${one}ক`;
+      const grown = Math.max(
+        ...['NFC', 'NFKC'].map((form) => Buffer.byteLength(text.normalize(form))),
+      );
+      assert.ok(boundOf(request(text)) >= grown + frame + own, JSON.stringify(text));
+    }
+  assert.equal(boundOf(request('\u09dc'.repeat(100))), 600 + frame + own);
+});
+
 test('bytes that are no UTF-8 are sent on as longer ones, and count as those', () => {
   const body = Buffer.from(request('x'.repeat(1000))).fill(0xff, 50, 950);
   const text = body.toString();
@@ -75,7 +93,7 @@ test('images count by what they cost at most, their bytes not at all', () => {
   assert.ok(bound > 2 * 48_169 && bound < 2 * 48_169 + 1000, String(bound));
   assert.ok(boundOf(body, 'anthropic') < 11_000);
   assert.ok(sizeOf(body).inputEstimate < 3000);
-  assert.equal(boundOf(body.replaceAll('/', '\\/')), bound);
+  assert.ok(boundOf(body.replaceAll('/', '\\/')) >= bound);
 });
 
 test('what is attached counts, however it is written', () => {

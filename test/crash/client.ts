@@ -13,7 +13,6 @@ export interface Sighting {
   /** Name of the gateway that was asked. */
   readonly gateway: string;
   readonly keyId: string;
-  /** Bytes of the body as a model sees it: without the escapes of its quotation marks. */
   readonly bodyBytes: number;
   /** Ms since the epoch. */
   readonly sentAt: number;
@@ -128,7 +127,7 @@ export function ask({
       const id = answer?.headers['x-request-id'];
       resolve({
         ...{ order, account, gateway, keyId: key.id, sentAt, left, status },
-        bodyBytes: Buffer.byteLength(body.replaceAll('\\"', '"')),
+        bodyBytes: Buffer.byteLength(body),
         endedAt: Date.now(),
         requestId: typeof id === 'string' ? id.slice('req_'.length) : null,
         ...readAnswer(status, order.stream, text, answer?.complete ?? false),
