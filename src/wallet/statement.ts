@@ -61,30 +61,52 @@ function asked({ limit }: StatementQuery): number {
   return Math.min(limit ?? usualLines, mostLines) + 1;
 }
 
+interface Span {
+  /** Lowest and highest id. */
+  readonly first: string;
+  readonly last: string;
+}
+
 /**
- * Requests of a wallet, or of a key of it. Compared and sorted by pairs of which one index consists, so that no statistics can
- * lead to another way; the comparison of the id alone is what leaves whole months out.
+ * Requests of a wallet, or of a key of it. Compared and sorted by pairs of which one index consists: with the id by itself, or with the
+ * moment as it is stored, PostgreSQL would find ways by other indexes that it takes for shorter.
  */
-function charges(sql: Sql, walletId: number, query: StatementQuery, { id, kind }: Below) {
+function charges(
+  sql: Sql,
+  walletId: number,
+  query: StatementQuery,
+  { id, kind }: Below,
+  { first, last }: Span,
+) {
   const { from, to, key } = query;
   const [column, owner] = key
     ? [sql`r.key_id`, sql`${key}::uuid`]
     : [sql`r.wallet`, sql`${walletId}::bigint`];
-  // Where among the ids the days begin and end is known from their totals.
+  const highest = last < id ? last : id;
   const days =
     from || to
-      ? sql`
-        AND (${column}, r.id) >= (${owner}, (SELECT first_id FROM span)) AND (${column}, r.id) <= (${owner}, (SELECT last_id FROM span))
-        AND r.id BETWEEN (SELECT first_id FROM span) AND (SELECT last_id FROM span)
-        AND ledger_day(r.created_at) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
-      : sql`AND (${column}, r.id) >= (${owner}, ${bottom})`;
+      ? sql`AND ledger_day(r.created_at) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
+      : sql``;
   return sql`(
     SELECT r.id, 'charge'::transfer_kind AS kind, -r.charged AS amount, r.model, r.key_id, r.input_tokens, r.output_tokens,
       CASE WHEN r.charged = 0 THEN r.detail ->> 'reason' END AS note, r.created_at
     FROM receipts r
-    WHERE (${column}, r.id) <= (${owner}, ${id}::uuid) AND r.id <= ${id} ${days}
-      AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}
+    WHERE (${column}, r.id) >= (${owner}, ${first}::uuid) AND (${column}, r.id) <= (${owner}, ${highest}::uuid)
+      ${days} AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}
     ORDER BY ${column} DESC, r.id DESC LIMIT ${asked(query)})`;
+}
+
+/**
+ * Between which ids the requests of the days are, which their totals know; null where there are none. Asked before the lines,
+ * because only a bound that PostgreSQL knows when it plans leads it the short way.
+ */
+async function spanOf(sql: Sql, walletId: number, query: StatementQuery): Promise<Span | null> {
+  const { from, to, key } = query;
+  if (!from && !to) return { first: bottom, last: top.id };
+  const [span] = await sql<{ first: string | null; last: string | null }[]>`
+    SELECT first_id AS first, last_id AS last
+    FROM ledger_span(${walletId}, ${key}, ${from ?? firstDay}, ${to ?? lastDay})`;
+  return span?.first && span.last ? { first: span.first, last: span.last } : null;
 }
 
 /** Everything else that moved money into a wallet, or out of it. */
@@ -111,10 +133,17 @@ function moves(
 }
 
 /** The queries that a statement is put together from. */
-function sources(sql: Sql, walletId: number, query: StatementQuery, below: Below) {
+function sources(
+  sql: Sql,
+  walletId: number,
+  query: StatementQuery,
+  below: Below,
+  span: Span | null,
+) {
   const { kinds, key } = query;
   const found: ReturnType<typeof charges>[] = [];
-  if (!kinds || kinds.includes('charge')) found.push(charges(sql, walletId, query, below));
+  if (span && (!kinds || kinds.includes('charge')))
+    found.push(charges(sql, walletId, query, below, span));
   if (!key && (!kinds || kinds.some((kind) => kind !== 'charge')))
     found.push(
       moves(sql, walletId, 'credit', query, below),
@@ -149,16 +178,13 @@ export async function statementPage(
   walletId: number,
   query: StatementQuery,
 ): Promise<Page<Line>> {
-  const { cursor, key, from, to } = query;
+  const { cursor } = query;
   const below = cursor?.group === 'request' ? cursor : top;
-  const [one, ...more] = sources(sql, walletId, query, below);
+  const [one, ...more] = sources(sql, walletId, query, below, await spanOf(sql, walletId, query));
   const lines = one
     ? more.reduce((all, source) => sql`${all} UNION ALL ${source}`, one)
     : sql`SELECT NULL AS id, NULL AS kind WHERE false`;
   const rows = await sql<Row<Line>[]>`
-    WITH span AS MATERIALIZED (
-      SELECT first_id, last_id FROM ledger_span(${walletId}, ${key}, ${from ?? firstDay}, ${to ?? lastDay})
-    )
     SELECT a.balance, l.id, l.kind, l.amount, l.model, l.key_id AS "keyId", l.input_tokens AS "inputTokens",
       l.output_tokens AS "outputTokens", l.note, l.created_at AS "createdAt"
     FROM ledger_accounts a LEFT JOIN (
