@@ -95,6 +95,26 @@ test('an answer in one piece is waited for through the other server', async () =
   assert.equal(upstream.received.length - before, 1);
 });
 
+test('the database is away in mid-stream: the stream goes on, and is kept whole', async () => {
+  upstream.behave(stream({ chunks: 100, paceMs: 20 }));
+  const key = `away ${crypto.randomUUID()}`;
+  const body = { ...bodyOf(), stream_options: null };
+  const reader = new StreamReader(body, key);
+  const reading = reader.read(via(first));
+  await sleep(500);
+  await database.away(700);
+  await reading;
+  assert.ok(reader.isWhole);
+  assert.equal(contentOf(reader.text), 'word '.repeat(100));
+  const again = new StreamReader(body, key);
+  await until('the other server is back, too', async () => {
+    await again.read(via(second));
+    return again.isWhole;
+  });
+  assert.ok(again.text === reader.text && again.requestId === reader.requestId);
+  assert.equal((await receiptOf(reader.requestId)).charged, usualCost);
+});
+
 test('cancelled through the other server: the provider is stopped, what was delivered is charged, and the end says so', async () => {
   upstream.forget();
   upstream.behave(endlessStream({ paceMs: 5 }));

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Sql } from '../src/db/connection.ts';
 import { ScratchData } from './scratch_data.ts';
 
@@ -11,6 +12,8 @@ export interface SharedDatabase extends AsyncDisposable {
   readonly url: string;
   /** May do everything. */
   readonly owner: Sql;
+  /** Cuts every connection of the servers, and lets none in for so long. */
+  away(ms: number): Promise<void>;
 }
 
 export async function openSharedDatabase(): Promise<SharedDatabase> {
@@ -19,12 +22,22 @@ export async function openSharedDatabase(): Promise<SharedDatabase> {
   const holder = await data.open('command');
   stack.defer(async () => void (await holder.end('SIGINT')));
   const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
+  const clients = new Set<net.Socket>();
+  let isAway = false;
   const relay = net.createServer((client) => {
+    if (isAway) {
+      client.destroy();
+      return;
+    }
+    clients.add(client);
     const server = net.connect(path);
     client.pipe(server).pipe(client);
     client.on('error', () => server.destroy());
     server.on('error', () => client.destroy());
-    client.on('close', () => server.destroy());
+    client.on('close', () => {
+      clients.delete(client);
+      server.destroy();
+    });
   });
   relay.listen(0, '127.0.0.1');
   await once(relay, 'listening');
@@ -36,6 +49,12 @@ export async function openSharedDatabase(): Promise<SharedDatabase> {
   return {
     url: `postgres://akai:unused@127.0.0.1:${address.port}/akai`,
     owner,
+    away: async (ms) => {
+      isAway = true;
+      for (const client of clients) client.destroy();
+      await sleep(ms);
+      isAway = false;
+    },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
