@@ -113,7 +113,7 @@ async function auditWithin(transaction: Pick<Sql, 'unsafe'>): Promise<AuditRepor
 }
 
 /** Takes the guards of the tables of money away, for the transaction. */
-export async function disarm(transaction: Sql): Promise<void> {
+async function disarm(transaction: Sql): Promise<void> {
   const tables = moneyTables.map((table) => table);
   const checks = await transaction<{ tab: string; name: string }[]>`
     SELECT conrelid::regclass::text AS tab, conname AS name FROM pg_constraint
