@@ -2,7 +2,7 @@
 import type { Sql } from '../db/database.ts';
 import { dayPage, type Page, statementPage } from './statement.ts';
 import { csvHeader, csvRow, dayEntry, type Entry, lineEntry } from './statement_form.ts';
-import { mostLines, type StatementQuery } from './statement_query.ts';
+import type { StatementQuery } from './statement_query.ts';
 
 /** One page, and its lines ready to be written. */
 export async function entriesOf(
@@ -19,6 +19,9 @@ export async function entriesOf(
   return { page, entries: page.lines.map(dayEntry) };
 }
 
+/** Few enough that other requests of the process do not notice when a page is read and written. */
+const rowsAtOnce = 1000;
+
 /** CSV, header first, a page at a time. `limit` bounds the rows of all of it. */
 export async function* statementCsv(
   sql: Sql,
@@ -29,7 +32,7 @@ export async function* statementCsv(
   let left = query.limit ?? Number.POSITIVE_INFINITY;
   let text = csvHeader;
   do {
-    const limit = Math.min(left, mostLines);
+    const limit = Math.min(left, rowsAtOnce);
     const { page, entries } = await entriesOf(sql, walletId, { ...query, limit, cursor });
     yield text + entries.map(csvRow).join('');
     text = '';

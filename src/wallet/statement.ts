@@ -4,7 +4,7 @@
  */
 import type { Sql } from '../db/database.ts';
 import type { Nano } from './money.ts';
-import { type Cursor, type LineKind, mostLines, type StatementQuery } from './statement_query.ts';
+import type { Cursor, LineKind, StatementQuery } from './statement_query.ts';
 
 export interface Line {
   /** UUID, as the request's. */
@@ -58,7 +58,7 @@ interface Below {
 
 /** One line more than the page has: whether it is there says whether there is a next one. */
 function asked({ limit }: StatementQuery): number {
-  return Math.min(limit ?? usualLines, mostLines) + 1;
+  return (limit ?? usualLines) + 1;
 }
 
 interface Span {

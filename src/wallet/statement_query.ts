@@ -55,7 +55,7 @@ export const wholeStatement: StatementQuery = {
 export const parameters = ['from', 'to', 'type', 'key', 'group', 'limit', 'cursor'] as const;
 type Parameter = (typeof parameters)[number];
 
-export const mostLines = 1000;
+const mostLines = 1000;
 
 function refusal(param: string, message: string): ApiError {
   return new ApiError('invalid_request', { message, param });
