@@ -17,15 +17,17 @@ interface Pending {
 }
 
 const retryMs = 100;
-const attempts = 50;
 
 export class CheckpointLane {
   readonly #sql: Sql;
+  readonly #isAlive: () => boolean;
   #queue: Pending[] = [];
   #busy = false;
 
-  constructor(sql: Sql) {
+  /** @param isAlive whether this process may still deliver: so long, streams wait for a database that is away */
+  constructor(sql: Sql, isAlive: () => boolean) {
     this.#sql = sql;
+    this.#isAlive = isAlive;
   }
 
   raise(work: Checkpoint): Promise<void> {
@@ -47,7 +49,7 @@ export class CheckpointLane {
 
   /** Raising a checkpoint twice does no harm, so a lost acknowledgement is simply asked for again. */
   async #commit(batch: readonly Pending[]): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
+    for (;;) {
       try {
         const gone = await this.#raiseAll(batch.map((pending) => pending.work));
         for (const { work, resolve, reject } of batch) {
@@ -56,8 +58,10 @@ export class CheckpointLane {
         }
         return;
       } catch (error) {
-        if (!isPassing(error) || attempt === attempts) {
-          const failure = new Error('a checkpoint could not be committed', { cause: error });
+        if (!isPassing(error) || !this.#isAlive()) {
+          const failure = isPassing(error)
+            ? new SettlementLost('the lease ended before the checkpoint', { cause: error })
+            : new Error('a checkpoint could not be committed', { cause: error });
           for (const pending of batch) pending.reject(failure);
           return;
         }

@@ -95,7 +95,7 @@ export class Ledger {
   /** @param lane a connection of its own, @param checkpoints another */
   constructor(lane: Sql, checkpoints: Sql, lease: Lease, settings: LedgerSettings) {
     this.#sql = lane;
-    this.#checkpoints = new CheckpointLane(checkpoints);
+    this.#checkpoints = new CheckpointLane(checkpoints, () => lease.isAlive());
     this.lease = lease;
     this.#settings = settings;
     lease.eachBeat(() => this.#recoverStrangers());
@@ -258,10 +258,9 @@ export class Ledger {
         careful = true;
         this.#epoch += 1;
         const now = performance.now();
-        if (now - began > outageMs && openHolds.length > 0) {
-          // Refusing a hold that may have been committed is safe: it is released below, or recovered with this process.
-          for (const pending of openHolds) this.#abandonHold(pending, error);
-          openHolds = [];
+        if (now - began > outageMs) {
+          openHolds = this.#abandonNew(openHolds, error);
+          this.#holds = this.#abandonNew(this.#holds, error);
         }
         if (!this.lease.isAlive()) {
           const lost = new SettlementLost('the lease ended before the commit', { cause: error });
@@ -380,6 +379,12 @@ export class Ledger {
         if (this.#busy) this.#wakeLater();
         else this.#wakeWaiting();
       }, waitingRetryMs);
+  }
+
+  /** Refuses those that only begin; returns those whose streams have begun, which wait for as long as the lease lasts. */
+  #abandonNew(holds: readonly PendingHold[], cause: unknown): PendingHold[] {
+    for (const pending of holds) if (!pending.work.grow) this.#abandonHold(pending, cause);
+    return holds.filter(({ work }) => work.grow);
   }
 
   /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */

@@ -46,7 +46,7 @@ async function makeCustomer(sql: Sql, usd: string): Promise<Customer> {
 }
 
 /** Makes the cluster of a folder run, with the database in it. */
-export async function startDatabase(folder: string): Promise<Place> {
+async function startDatabase(folder: string): Promise<Place> {
   const place = await findPlace(folder, quiet);
   await ensureRunning(place, quiet);
   const address = { path: socketPath(place) };

@@ -20,6 +20,8 @@ export interface Tap extends AsyncDisposable {
   readonly port: number;
   /** Stops the next statement of this kind, once. */
   arm(statement: Statement, when: When): Gate;
+  /** Breaks every open connection. */
+  cut(): void;
   /** Where new connections lead from now on; those that are open break. */
   redirect(socketPath: string): void;
 }
@@ -198,6 +200,7 @@ export async function startTap(socketPath: string): Promise<Tap> {
       gates.add({ statement, when, reach, onStop });
       return { reached, open: () => open() };
     },
+    cut,
     redirect: (path) => {
       target = path;
       cut();
