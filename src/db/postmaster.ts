@@ -27,6 +27,7 @@ const serverSettings: Readonly<Record<string, string>> = {
   shared_buffers: '256MB', // Taken only as it fills. The hot tables of a small installation fit.
   jit: 'off', // Compiling costs more than any of our short statements.
   io_method: 'sync', // PostgreSQL 18's own three I/O processes help large scans, which we have none of.
+  wal_writer_delay: '10ms', // What is committed without waiting for the disk gets there this soon.
   wal_compression: 'on', // Whole pages are logged after each checkpoint; compressed they are a quarter.
   client_connection_check_interval: '1s', // A killed gateway's statement ends, and frees its locks, within a second.
   timezone: 'UTC', // The same text for the same time on every machine.

@@ -72,7 +72,9 @@ export class Coverage {
     if (tokens < wanted) this.exhausted = true;
     if (tokens <= this.#tokens) return;
     const { id, inputTokens } = this.#plan;
-    await this.#ledger.checkpoint(id, this.#costOf(tokens), inputTokens, tokens);
+    const isFirst = this.#tokens === 0;
+    const amount = this.#costOf(tokens);
+    await this.#ledger.checkpoint({ id, amount, inputTokens, outputTokens: tokens, isFirst });
     this.#tokens = tokens;
   }
 

@@ -182,7 +182,13 @@ test('audits beside requests that settle by the hundred find nothing', async () 
     while (performance.now() < until) {
       const hold = holdOf(busy[index % busy.length] ?? 0, 2000);
       await ledger.hold(hold);
-      if (settled % 3 === 0) await ledger.checkpoint(hold.id, hold.least, 5, 5);
+      if (settled % 3 === 0)
+        await ledger.checkpoint({
+          id: hold.id,
+          amount: hold.least,
+          inputTokens: 5,
+          outputTokens: 5,
+        });
       await ledger.settle(settlementOf(hold, settled % 5 === 0 ? 0 : 1700));
       settled += 1;
     }

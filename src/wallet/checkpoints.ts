@@ -3,11 +3,14 @@ import type { Sql } from '../db/database.ts';
 import { isPassing, SettlementLost } from './failure.ts';
 import type { Nano } from './money.ts';
 
-interface Checkpoint {
+export interface Checkpoint {
   readonly id: string;
+  /** What recovery would charge; nano-USD. */
   readonly amount: Nano;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** A client waits for its first byte: this one is committed without waiting for the disk. */
+  readonly isFirst?: boolean;
 }
 
 interface Pending {
@@ -72,12 +75,13 @@ export class CheckpointLane {
 
   async #raiseAll(work: readonly Checkpoint[]): Promise<Set<string>> {
     const rows = await this.#sql.unsafe<{ id: string }[]>(
-      'SELECT id FROM ledger_checkpoint($1,$2,$3,$4) AS gone (id)',
+      'SELECT id FROM ledger_checkpoint($1,$2,$3,$4,$5) AS gone (id)',
       [
         `{${work.map((c) => c.id).join()}}`,
         `{${work.map((c) => c.amount).join()}}`,
         `{${work.map((c) => c.inputTokens).join()}}`,
         `{${work.map((c) => c.outputTokens).join()}}`,
+        work.some((c) => !c.isFirst),
       ],
       { prepare: true },
     );

@@ -159,9 +159,19 @@ describe('recovery', () => {
     const silent = holdOf(wallet, 4000);
     await dead.ledger.hold(begun);
     await dead.ledger.hold(silent);
-    await dead.ledger.checkpoint(begun.id, nano(300), 10, 20);
+    await dead.ledger.checkpoint({
+      id: begun.id,
+      amount: nano(300),
+      inputTokens: 10,
+      outputTokens: 20,
+    });
     // One that was overtaken lowers nothing.
-    await dead.ledger.checkpoint(begun.id, nano(200), 10, 10);
+    await dead.ledger.checkpoint({
+      id: begun.id,
+      amount: nano(200),
+      inputTokens: 10,
+      outputTokens: 10,
+    });
     await dead.expire(1000);
     assert.equal(await one.lease.recover(), 2);
     const books = { balance: 9700, held: 0 };
@@ -173,8 +183,19 @@ describe('recovery', () => {
 
     await assert.rejects(dead.ledger.settle(settlementOf(begun, 1000)), SettlementLost);
     await assert.rejects(dead.ledger.settle(settlementOf(silent, 1000)), SettlementLost);
-    await assert.rejects(dead.ledger.checkpoint(begun.id, nano(400), 10, 30), SettlementLost);
-    await assert.rejects(dead.ledger.grow(holdOf(wallet, 100, { id: begun.id }), nano(0)), SettlementLost);
+    await assert.rejects(
+      dead.ledger.checkpoint({
+        id: begun.id,
+        amount: nano(400),
+        inputTokens: 10,
+        outputTokens: 30,
+      }),
+      SettlementLost,
+    );
+    await assert.rejects(
+      dead.ledger.grow(holdOf(wallet, 100, { id: begun.id }), nano(0)),
+      SettlementLost,
+    );
     assert.deepEqual(await ledgers.read(wallet), books);
     assert.deepEqual(await ledgers.receipt(begun.id), recovered);
     assert.deepEqual(await ledgers.receipt(silent.id), free);
@@ -221,7 +242,11 @@ describe('recovery', () => {
     const wallet = await ledgers.wallet(100_000);
     const holds = Array.from({ length: 40 }, () => holdOf(wallet, 1000));
     await Promise.all(holds.map((hold) => dead.ledger.hold(hold)));
-    await Promise.all(holds.map(({ id }) => dead.ledger.checkpoint(id, nano(100), 1, 1)));
+    await Promise.all(
+      holds.map(({ id }) =>
+        dead.ledger.checkpoint({ id, amount: nano(100), inputTokens: 1, outputTokens: 1 }),
+      ),
+    );
     await dead.expire(1000);
     const [settled, recovered, more] = await Promise.all([
       Promise.allSettled(

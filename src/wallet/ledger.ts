@@ -18,7 +18,7 @@ import {
   type WalletState,
 } from './batch.ts';
 import { isBusy } from './busy.ts';
-import { CheckpointLane } from './checkpoints.ts';
+import { type Checkpoint, CheckpointLane } from './checkpoints.ts';
 import { isPassing, SettlementLost } from './failure.ts';
 import type { KeyRoom } from './key_limits.ts';
 import type { Lease } from './lease.ts';
@@ -163,8 +163,8 @@ export class Ledger {
   }
 
   /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
-  checkpoint(id: string, amount: Nano, inputTokens: number, outputTokens: number): Promise<void> {
-    return this.#checkpoints.raise({ id, amount, inputTokens, outputTokens });
+  checkpoint(checkpoint: Checkpoint): Promise<void> {
+    return this.#checkpoints.raise(checkpoint);
   }
 
   /** Books a cost that no wallet pays. The same id twice is booked once. @throws what the driver throws */

@@ -17,7 +17,7 @@ async function request({ ledger }: LedgerProcess, wallet: number, number: number
   const hold = holdOf(wallet, 6000 + (number % 7) * 500);
   const cost = 1 + ((number * 37) % 250);
   await ledger.hold(hold);
-  await ledger.checkpoint(hold.id, nano(cost), 1, 1);
+  await ledger.checkpoint({ id: hold.id, amount: nano(cost), inputTokens: 1, outputTokens: 1 });
   if (number % 3 === 0) await ledger.grow(holdOf(wallet, 50, { id: hold.id }), hold.wanted);
   assert.equal(await ledger.settle(settlementOf(hold, cost)), cost);
   return cost;

@@ -180,7 +180,12 @@ class Run {
         this.#model.grow(id, next.wanted, least),
       );
     } else if (next.do === 'checkpoint') {
-      const raised = ledger.checkpoint(id, nano(next.amount), 1, 1);
+      const raised = ledger.checkpoint({
+        id,
+        amount: nano(next.amount),
+        inputTokens: 1,
+        outputTokens: 1,
+      });
       assert.equal(await resultOf(raised.then(() => 0)), this.#model.checkpoint(id, next.amount));
     } else {
       const cost = next.do === 'release' ? 0 : next.cost;

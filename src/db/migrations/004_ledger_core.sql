@@ -464,12 +464,12 @@ BEGIN
 END $$;
 
 -- Raises checkpoints. Returns the ids whose hold is gone.
-CREATE FUNCTION ledger_checkpoint(c_id uuid[], c_amount bigint[], c_input int[], c_output int[])
+CREATE FUNCTION ledger_checkpoint(c_id uuid[], c_amount bigint[], c_input int[], c_output int[], p_durable boolean)
 RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-  -- Not waited for on the disk: a checkpoint is read when the gateway has died, while the database lives. Should both lose their
-  -- power at once, the streams that began within the last moment are free, at the operator's cost.
-  SELECT set_config('synchronous_commit', 'off', true);
+  -- The first ones, for which a first byte waits, do not wait for the disk: a checkpoint is read when the gateway has died and
+  -- the database lives. Should both lose their power at once, streams that began within the last moment are free, at the operator's cost.
+  SELECT set_config('synchronous_commit', 'off', true) WHERE NOT p_durable;
   SELECT 1 FROM holds WHERE id = ANY (c_id) ORDER BY id FOR UPDATE;
   WITH c AS (
     SELECT * FROM unnest(c_id, c_amount, c_input, c_output) AS c (id, amount, input, output)
