@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 /** What a gateway asks of the database. A batch may take a hold and settle at once: then it is both. */
-export type Statement = 'key' | 'hold' | 'settle' | 'checkpoint';
+export type Statement = 'key' | 'lease' | 'hold' | 'settle' | 'checkpoint';
 type When = 'before' | 'after';
 
 export interface Gate {
@@ -80,6 +80,7 @@ function parametersOf(message: Buffer, from: number): string[] {
 
 function kindsOf(sql: string, parameters: readonly string[]): readonly Statement[] {
   if (sql.includes('ledger_checkpoint(')) return ['checkpoint'];
+  if (sql.includes('ledger_lease(')) return ['lease'];
   if (/FROM api_keys/i.test(sql)) return ['key'];
   if (!sql.includes('ledger_apply(')) return [];
   const isThere = (position: number): boolean => (parameters[position] ?? '{}') !== '{}';
