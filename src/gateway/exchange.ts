@@ -95,10 +95,10 @@ export class Exchange implements Outlet {
 
   json(body: string | Buffer, headers: readonly string[] = []): void {
     if (this.left) return;
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-    const length = String(bytes.length);
+    // A string goes out in one write with its head; a buffer takes two, and a tenth of the request.
+    const length = String(Buffer.byteLength(body));
     this.head(['content-type', 'application/json', 'content-length', length, ...headers]);
-    this.response.end(bytes);
+    this.response.end(body);
   }
 
   write(text: string): boolean {

@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 
 const sampleMs = 50;
-const busyAbove = 0.6;
+const busyAbove = 0.45;
 
 let last = performance.eventLoopUtilization();
 let sampledAt = performance.now();
