@@ -85,7 +85,11 @@ function parse(name: string, command: Command, args: string[]) {
   try {
     const own = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
     const options = { ...command.options, ...own };
-    const given = parseArgs({ args, options, allowPositionals: true });
+    const given = parseArgs({
+      args: withNegatives(args, options),
+      options,
+      allowPositionals: true,
+    });
     // Only the id of a key and the name of a file may stand alone; any other word is a slip that must not pass unnoticed.
     const [stray] = given.positionals.slice(['key revoke', 'verify'].includes(name) ? 1 : 0);
     if (stray !== undefined) throw new Error(`"${stray}" has no place here`);
@@ -95,6 +99,18 @@ function parse(name: string, command: Command, args: string[]) {
     const reason = message.replace(/\s+/g, ' ').replace(/\.$/, '');
     throw new UsageError(`${reason}. It is: akai ${name} ${command.usage}`.trimEnd());
   }
+}
+
+/** A number below zero is a value like any other, which the command refuses in its own words, and no option. */
+function withNegatives(args: readonly string[], options: Command['options']): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const before = joined.at(-1) ?? '';
+    const takesText = before.startsWith('--') && options[before.slice(2)]?.type === 'string';
+    if (takesText && /^-\.?\d/.test(arg)) joined.splice(-1, 1, `${before}=${arg}`);
+    else joined.push(arg);
+  }
+  return joined;
 }
 
 /** Serves until it is told to stop: once, and open requests may finish; twice, and they may not; three times, and nothing may. */

@@ -126,11 +126,17 @@ export async function startServer(
   }
 }
 
+const firstCommands: readonly string[] = [
+  'user create --email you@example.com --password "a long password"',
+  'wallet credit --email you@example.com --usd 5',
+  'key create --email you@example.com --name first',
+].map((command) => `npm run -s akai -- ${command}`);
+
 function announcement(config: Config, origin: string, key: string | null): readonly string[] {
   const sandbox = config.mode === 'sandbox' ? '  (SANDBOX: play money, never real payments)' : '';
   const lines = ['', `AK AI CORE is ready at ${origin}${sandbox}`, ''];
   if (key) return [...lines, 'Try it:', '', curlCommand(`${origin}/v1`, key), ''];
-  return [...lines, 'Make an account and a key: npm run -s akai -- help', ''];
+  return [...lines, 'Make an account and a key:', '', ...firstCommands, ''];
 }
 
 /** Connections of the hot path: a database that is silent on them for so long is taken for away, and requests hear 503. */

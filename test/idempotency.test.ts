@@ -65,6 +65,7 @@ describe('an answer in one piece', () => {
         assert.equal(again.text, first.text);
         assert.equal(again.requestId, first.requestId);
         assert.equal(again.headers.get('idempotency-replayed'), 'true');
+        assert.equal(again.headers.get('x-stream-url'), null);
         assert.equal(again.headers.get('x-cost-usd'), first.headers.get('x-cost-usd'));
       }
     });

@@ -18,7 +18,7 @@ interface Receipt {
   readonly outcome: string;
   readonly charged: number;
   readonly output_tokens: number;
-  readonly detail: { readonly reason: string | null };
+  readonly detail: { readonly reason: string | null; readonly finishReason: string | null };
 }
 
 interface Answer {

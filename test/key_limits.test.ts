@@ -136,6 +136,7 @@ test('GET /v1/key shows limits, use, resets and what else the key has', async ()
   // as: usage of an answer
   const { cost } = body.usage as { cost: number };
   const { data, text } = await get('/key', made.key);
+  assert.equal(data.id, made.id);
   assert.equal(data.label, 'capped');
   assert.equal(data.last_four, made.key.slice(-4));
   assert.equal(data.expires_at, '2099-01-01T00:00:00.000Z');

@@ -143,6 +143,8 @@ test('cancelled through the other server: the provider is stopped, what was deli
   const receipt = await receiptOf(reader.requestId);
   assert.equal(receipt.outcome, 'estimated');
   assert.equal(receipt.detail.reason, 'the client cancelled it');
+  assert.match(reader.text, /"finish_reason":"length"/);
+  assert.equal(receipt.detail.finishReason, 'length');
   assert.equal(receipt.output_tokens, Math.ceil(contentOf(reader.text).length / 4));
   assert.equal((await call(second, 'GET', path)).text, reader.text);
   assert.equal((await call(second, 'DELETE', path)).status, 200);

@@ -57,7 +57,9 @@ test('a sandbox with a base URL of a provider gives nobody a demo key', async ()
     env: { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' },
   });
   assert.doesNotMatch(real.output(), /sk-or-/);
-  assert.match(real.output(), /Make an account and a key/);
+  assert.match(real.output(), /Make an account and a key:/);
+  for (const command of ['user create --email', 'wallet credit --email', 'key create --email'])
+    assert.ok(real.output().includes(`npm run -s akai -- ${command}`), command);
   assert.match(installation.output(), /sk-or-/);
 });
 

@@ -135,6 +135,7 @@ test('a provider that never stops is stopped at the length that was allowed', as
   assert.ok(text.includes('"finish_reason":"length"'));
   const receipt = await books.receipt(call.requestId);
   assert.equal(receipt.detail.reason, 'the provider did not keep to the limit');
+  assert.equal(receipt.detail.finishReason, 'length');
   assert.ok(receipt.charged <= receipt.held);
 });
 

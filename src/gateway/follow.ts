@@ -69,9 +69,13 @@ export async function follow(
 /** @throws ApiError the error that the answer is */
 function begin(client: Exchange, { id, headers }: Wanted, head: Page['head']): void {
   if (!head || client.hasBegun) return;
-  client.answerOf(`req_${id.replaceAll('-', '')}`);
+  const name = `req_${id.replaceAll('-', '')}`;
+  client.answerOf(name);
   if ('error' in head) throw errorOf(head);
-  client.head([...head.headers, ...headers]);
+  // An answer in one piece is had whole by its repeat, and cannot be read on from anywhere.
+  const isStream = head.headers.some((header) => header.startsWith('text/event-stream'));
+  const address = isStream ? ['x-stream-url', `/v1/streams/${name}`] : [];
+  client.head([...head.headers, ...headers, ...address]);
 }
 
 function errorOf({ error }: Extract<Head, { error: unknown }>): ApiError {

@@ -59,8 +59,7 @@ export class KeptAnswers {
       }
       if (!claim.same_body) throw new ApiError('idempotency_key_reused');
       if (!claim.is_kept) throw new ApiError('answer_too_large');
-      const headers = [...replayed, ...addressOf(claim.answer)];
-      const wanted = { id: claim.answer, account, after: 0, headers };
+      const wanted = { id: claim.answer, account, after: 0, headers: replayed };
       const ending = await follow(this.#store, client, wanted, this.#settings);
       if (ending === 'ended') return;
       // Whoever wrote it died. What was sent of it cannot be taken back, so that only a new try can have it whole.
@@ -70,7 +69,7 @@ export class KeptAnswers {
 
   /** Gives a client what it has not had of an answer. @throws ApiError not_found, answer_too_large, stream_interrupted */
   async resume(client: Exchange, id: string, account: string, after: number): Promise<void> {
-    const wanted = { id, account, after, headers: addressOf(id) };
+    const wanted = { id, account, after, headers: [] };
     const ending = await follow(this.#store, client, wanted, this.#settings);
     if (ending === 'ended') return;
     if (client.hasBegun) client.breakOff();
@@ -128,10 +127,6 @@ function keyOf(key: string | readonly string[]): string {
     param: 'Idempotency-Key',
     message: 'The header Idempotency-Key must have 1 to 255 printable ASCII characters.',
   });
-}
-
-function addressOf(id: string): readonly string[] {
-  return ['x-stream-url', `/v1/streams/req_${id.replaceAll('-', '')}`];
 }
 
 function notFound(): ApiError {

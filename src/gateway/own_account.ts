@@ -56,6 +56,7 @@ export async function ownKey(
     return limit === null ? [] : [left(limit, used[name])];
   });
   const data = {
+    id: record.id,
     label: record.name,
     last_four: record.lastFour,
     limit: limits.total === null ? null : exact(limits.total),

@@ -85,7 +85,7 @@ async function settleStream(
   }
   const usage = reported ?? estimate;
   const ending = endingOf(call, answered, usage, reported !== null, {
-    finishReason: ended === 'exhausted' ? 'length' : relay.finishReason,
+    finishReason: finishOf(relay, ended),
     reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
   });
   const charged = await hold.settle(ending);
@@ -100,6 +100,12 @@ async function settleStream(
       : relay.events.endChunk('length', `,"ended_by":"${cutBy(call, ended)}"`);
   const last = request.includeUsage ? relay.events.usageChunk(text) : '';
   exchange.end(`${finish}${last}data: [DONE]\n\n`);
+}
+
+/** As it is in the last chunk: of a stream that we ended, our own. */
+function finishOf({ withheld, finishReason }: ChatRelay, ended: RelayEnding): string | null {
+  const isTheirs = ended === 'complete' || ended === 'broken' || (ended === 'left' && withheld);
+  return isTheirs ? finishReason : 'length';
 }
 
 /** Why we ended a stream, for the client: one that left may read it later, where the stream is kept. */

@@ -40,11 +40,7 @@ function readParameters({ request }: Exchange): { query: StatementQuery; format:
  * Answers with the statement of a wallet; whoever calls has found out whose it may be.
  * @throws ApiError invalid_request; database_unavailable
  */
-export async function answerStatement(
-  sql: Sql,
-  exchange: Exchange,
-  walletId: number,
-): Promise<void> {
+async function answerStatement(sql: Sql, exchange: Exchange, walletId: number): Promise<void> {
   const { query, format } = readParameters(exchange);
   try {
     if (format === 'csv') return await sendCsv(exchange, statementCsv(sql, walletId, query));
