@@ -84,7 +84,8 @@ describe('a stream', () => {
     });
 
   test('broken behind its usage: charged as reported, and the error chunk says so', async () => {
-    openai.behave(stream({ usage: 'every', breakAfter: 3 }));
+    const breakWith = [{ waitMs: 20 }, 'RESET'] as const;
+    openai.behave(stream({ chunks: ['a ', 'b ', 'c '], usage: 'every', breakAfter: 3, breakWith }));
     const { text, requestId } = await ask({ stream: true });
     const read = readStream(text);
     assert.equal(read.finish, 'error');

@@ -214,10 +214,12 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
   const fresh = promptTotal - cached;
   const imageInput = Math.min(parts.imageInput, fresh);
   const audioInput = Math.min(parts.audioInput, fresh - imageInput);
-  const excluded = rules.completionExcludesReasoning === true ? reasoning : 0;
+  // Said to be within nothing: it can only be beside it.
+  const isBeside = completion === 0 && reasoning > 0;
+  const excluded = rules.completionExcludesReasoning === true || isBeside ? reasoning : 0;
   const output = rules.completionExcludesReasoning
     ? Math.max(completion + excluded, total - promptTotal)
-    : completion;
+    : completion + excluded;
   // Also not a number where any of them is none.
   if (!Number.isSafeInteger(fresh + cached + parts.imageInput + parts.audioInput)) return null;
   const thought = Math.min(reasoning, output);
@@ -228,7 +230,9 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
     flags.push('images and sound exceed prompt_tokens');
   if (imageOutput + audioOutput < count(details.image_tokens) + count(details.audio_tokens))
     flags.push('images and sound exceed completion_tokens');
-  if (!rules.completionExcludesReasoning && total > promptTotal + completion)
+  if (isBeside && !rules.completionExcludesReasoning)
+    flags.push('reasoning_tokens exceed completion_tokens');
+  if (!rules.completionExcludesReasoning && total > promptTotal + output)
     flags.push('total_tokens exceeds its parts');
   return {
     input: fresh - imageInput - audioInput,

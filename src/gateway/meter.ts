@@ -136,6 +136,17 @@ export function credible(usage: Usage | null, generatedBytes: number): Usage | n
   return usage.output === 0 && generatedBytes > 0 ? null : usage;
 }
 
+/**
+ * Nothing was generated, neither to be read nor, by what the provider reports, unseen: such an answer is not charged.
+ * @param usage as reported, credible or not
+ */
+export function isEmpty(usage: Usage | null, generatedBytes: number): boolean {
+  return generatedBytes === 0 && (usage === null || usage.output === 0);
+}
+
+/** Why an empty answer is free, for its receipt. */
+export const emptyAnswer = 'the answer was empty';
+
 /** Usage of what was delivered, for answers whose provider reported none. */
 export function estimateUsage(inputTokens: number, deliveredBytes: number): Usage {
   const output = estimateTokens(deliveredBytes);

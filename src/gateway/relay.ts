@@ -262,6 +262,8 @@ export class ChatRelay implements Sink {
     this.#isEnded = true;
     streaming.delete(this);
     this.#clearStall();
+    // What came with the finish leaves after the settlement, and is part of it.
+    if (ending === 'complete') this.deliveredBytes += this.#pendingBytes;
     // A complete answer is read to its end by the pool, which then keeps the connection.
     if (this.#upstreamOver !== 'complete') this.#call.abort();
     else this.#call.resume();

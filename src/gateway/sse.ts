@@ -5,6 +5,7 @@
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
 import { editMembers } from '../dialects/members.ts';
+import { generatedBytes as generatedIn } from './generated.ts';
 
 export class StreamError extends Error {}
 
@@ -53,7 +54,7 @@ function normalised(text: string): string {
 /** What an event of a chat stream is to us. `text` is what goes to the client, blank line included; empty for nothing. */
 export interface ChatEvent {
   readonly text: string;
-  /** Bytes of generated text in it: content, reasoning, refusal, arguments of tools. */
+  /** Bytes of what was generated in it: see `generated.ts`. */
   readonly generatedBytes: number;
   /** Choices whose finish reason it brings. */
   readonly finished: number;
@@ -82,6 +83,8 @@ interface Template {
   readonly middle: string;
   /** From the closing quote of the padding; '' where there is none. */
   readonly tail: string;
+  /** Bytes of the text that it was learned from. */
+  readonly textBytes: number;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -97,6 +100,8 @@ export class ChatEvents {
   readonly #model: string;
   #from: Template | null = null;
   #to: Template | null = null;
+  /** Bytes of what is generated beside the text of the template, in members that stay the same. */
+  #besideBytes = 0;
   /** Head of a chunk of our own, from `created` of the provider. */
   created = 0;
 
@@ -127,7 +132,7 @@ export class ChatEvents {
     if (text.includes('\\') || padding.includes('\\')) return null;
     return {
       text: `${to.head}${text}${to.middle}${padding}${to.tail}\n\n`,
-      generatedBytes: end - start,
+      generatedBytes: end - start + this.#besideBytes,
       finished: 0,
       finishReason: null,
       usage: null,
@@ -145,13 +150,13 @@ export class ChatEvents {
     if (chunk.error) return { ...nothing, error: chunk.error };
     const choices = Array.isArray(chunk.choices) ? chunk.choices.map(fields) : [];
     const reasons = choices.map((choice) => choice.finish_reason).filter(isReason);
-    const generatedBytes = choices.reduce((sum, choice) => sum + generated(choice.delta), 0);
+    const generatedBytes = choices.reduce((sum, choice) => sum + generatedIn(choice), 0);
     const usage = usageOf(chunk, choices);
     if (typeof chunk.created === 'number') this.created = chunk.created;
     // A chunk that brings nothing but usage is kept back: ours takes its place.
     const text = choices.length === 0 && usage ? '' : this.#rewrite(data, chunk);
     if (text && choices.length === 1 && reasons.length === 0 && !usage)
-      this.#learn(event, text, fields(choices[0]?.delta), typeof chunk.obfuscation === 'string');
+      this.#learn(event, text, choices[0] ?? {}, typeof chunk.obfuscation === 'string');
     return {
       text: text && `${text}\n\n`,
       generatedBytes,
@@ -168,7 +173,8 @@ export class ChatEvents {
   }
 
   /** The next event is probably this one with another text: remembers what stands around it, in and out. */
-  #learn(eventIn: string, eventOut: string, delta: Fields, padded: boolean): void {
+  #learn(eventIn: string, eventOut: string, choice: Fields, padded: boolean): void {
+    const delta = fields(choice.delta);
     const name = generatedNames.find((known) => typeof delta[known] === 'string' && delta[known]);
     if (!name) return;
     const from = templateOf(eventIn, name, padded);
@@ -176,6 +182,7 @@ export class ChatEvents {
     if (!from || !to) return;
     this.#from = from;
     this.#to = to;
+    this.#besideBytes = generatedIn(choice) - from.textBytes;
   }
 
   /** The last chunk, when the client asked for usage. @param usage JSON text */
@@ -210,10 +217,18 @@ function templateOf(event: string, name: string, padded: boolean): Template | nu
   const text = stringSpan(event, name);
   if (!text) return null;
   const head = event.slice(0, text[0]);
-  if (!padded) return { head, middle: event.slice(text[1]), tail: '' };
+  const textBytes = text[1] - text[0];
+  // What is written with escapes is longer than it is.
+  if (event.lastIndexOf('\\', text[1]) >= text[0]) return null;
+  if (!padded) return { head, middle: event.slice(text[1]), tail: '', textBytes };
   const padding = stringSpan(event, 'obfuscation');
   if (!padding || padding[0] < text[1]) return null;
-  return { head, middle: event.slice(text[1], padding[0]), tail: event.slice(padding[1]) };
+  return {
+    head,
+    middle: event.slice(text[1], padding[0]),
+    tail: event.slice(padding[1]),
+    textBytes,
+  };
 }
 
 /** The data lines of an event, joined; null for comments and other lines alone. */
@@ -243,21 +258,6 @@ function parseObject(data: string): Fields | null {
 /** Some providers send an empty string, or null, while they are not finished. */
 function isReason(reason: unknown): reason is string {
   return typeof reason === 'string' && reason !== '';
-}
-
-function bytes(value: unknown): number {
-  return typeof value === 'string' ? Buffer.byteLength(value) : 0;
-}
-
-function generated(delta: unknown): number {
-  const { content, reasoning_content, reasoning, refusal, tool_calls } = fields(delta);
-  let sum = bytes(content) + bytes(reasoning_content) + bytes(reasoning) + bytes(refusal);
-  if (Array.isArray(tool_calls))
-    for (const call of tool_calls) {
-      const { name, arguments: text } = fields(fields(call).function);
-      sum += bytes(name) + bytes(text);
-    }
-  return sum;
 }
 
 /** Usage at the top, or where Groq and Moonshot put it. */

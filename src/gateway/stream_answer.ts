@@ -4,7 +4,7 @@ import { readUsage } from '../dialects/openai.ts';
 import type { Usage } from '../dialects/usage.ts';
 import { ApiError, errorObject } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
-import { formatUsd, type Nano } from '../wallet/money.ts';
+import { formatUsd, type Nano, nano } from '../wallet/money.ts';
 import { type Answered, firstAnswer } from './attempts.ts';
 import {
   type Call,
@@ -19,7 +19,7 @@ import {
 } from './call.ts';
 import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
-import { credible, estimateUsage, priceUsage } from './meter.ts';
+import { credible, emptyAnswer, estimateUsage, isEmpty, priceUsage } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
 import { UpstreamBroken } from './upstream.ts';
 
@@ -70,11 +70,14 @@ async function settleStream(
   const { exchange, request, hold } = call;
   const relay = answered.answer;
   const estimate = estimateUsage(request.inputEstimate, relay.deliveredBytes);
-  const claimed = credible(readUsage(relay.usage, answered.target), relay.deliveredBytes);
+  const told = readUsage(relay.usage, answered.target);
+  const claimed = credible(told, relay.deliveredBytes);
   // Usage from before the end of a stream that broke off or was left may be older than what was delivered.
   const isStale = ended !== 'complete' && claimed !== null && claimed.output < estimate.output;
   const reported = isStale ? null : claimed;
-  const nothingOwed = !claimed && (ended === 'broken' || relay.deliveredBytes === 0);
+  const nothingCame = isEmpty(told, relay.deliveredBytes);
+  const nothingOwed =
+    nothingCame || (!claimed && (ended === 'broken' || relay.deliveredBytes === 0));
   if (ended === 'lost') throw relay.failure ?? new SettlementLost('the lease has ended');
   const errorChunk = (usage: string): string =>
     relay.events.endChunk('error', `${brokenStream},"usage":${usage}`);
@@ -88,7 +91,9 @@ async function settleStream(
     finishReason: finishOf(relay, ended),
     reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
   });
-  const charged = await hold.settle(ending);
+  let charged = nano(0);
+  if (nothingCame) await hold.release({ reason: emptyAnswer });
+  else charged = await hold.settle(ending);
   const text = usageTextOf(relay.usage, reported, usage, formatUsd(charged), cap);
   if (ended === 'broken') {
     exchange.end(errorChunk(text));

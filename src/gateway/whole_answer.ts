@@ -1,7 +1,7 @@
 /** An answer in one piece: read whole, settled, then sent. */
 import { editMembers } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
-import { formatUsd } from '../wallet/money.ts';
+import { formatUsd, nano } from '../wallet/money.ts';
 import { firstAnswer } from './attempts.ts';
 import {
   bookRefused,
@@ -13,7 +13,8 @@ import {
   usageEdits,
   usageText,
 } from './call.ts';
-import { credible, estimateUsage } from './meter.ts';
+import { generatedBytes } from './generated.ts';
+import { credible, emptyAnswer, estimateUsage, isEmpty } from './meter.ts';
 import { UpstreamBroken } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
@@ -24,16 +25,21 @@ export async function wholeAnswer(call: Call): Promise<void> {
     readWhole(await upstream.text(gateway.upstreams.maxAnswerBytes)),
   );
   const { text, parsed } = answered.answer;
-  const bytes = generatedBytes(parsed);
-  const reported = credible(readUsage(parsed.usage, answered.target), bytes);
+  const bytes = allGenerated(parsed);
+  const told = readUsage(parsed.usage, answered.target);
+  const reported = credible(told, bytes);
   const usage = reported ?? estimateUsage(request.inputEstimate, bytes);
   if (!hold.isConfirmed)
     await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
-  const ending = endingOf(call, answered, usage, reported !== null, {
-    finishReason: finishReasonOf(parsed),
-    reason: reported ? null : 'the provider reported no usage',
-  });
-  const charged = await hold.settle(ending);
+  let charged = nano(0);
+  if (isEmpty(told, bytes)) await hold.release({ reason: emptyAnswer });
+  else
+    charged = await hold.settle(
+      endingOf(call, answered, usage, reported !== null, {
+        finishReason: finishReasonOf(parsed),
+        reason: reported ? null : 'the provider reported no usage',
+      }),
+    );
   const cost = formatUsd(charged);
   const edits = usageEdits(cost, cap);
   const withCost = (old: string): string => editMembers(old, fields(parsed.usage), edits);
@@ -71,17 +77,7 @@ function finishReasonOf(parsed: Fields): string | null {
   return typeof finish_reason === 'string' ? finish_reason : null;
 }
 
-function generatedBytes(parsed: Fields): number {
-  const choices: readonly unknown[] = Array.isArray(parsed.choices) ? parsed.choices : [];
-  let bytes = 0;
-  for (const choice of choices) {
-    const { content, reasoning_content, tool_calls } = fields(fields(choice).message);
-    bytes += bytesOf(content) + bytesOf(reasoning_content);
-    if (tool_calls) bytes += bytesOf(JSON.stringify(tool_calls));
-  }
-  return bytes;
-}
-
-function bytesOf(text: unknown): number {
-  return typeof text === 'string' ? Buffer.byteLength(text) : 0;
+function allGenerated({ choices }: Fields): number {
+  if (!Array.isArray(choices)) return 0;
+  return choices.reduce((sum: number, choice: unknown) => sum + generatedBytes(choice), 0);
 }
