@@ -180,13 +180,14 @@ export class OpenHold implements HoldTaker {
    */
   async settle(ending: Ending): Promise<Nano> {
     if (this.#closed) throw new Error('the hold was ended before');
+    // What may fail comes before it is closed, so that it can still be released.
+    if (ending.outcome === 'settled')
+      this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
     this.#closed = true;
     if (!this.isConfirmed) await this.confirmed;
     const { id, walletId } = this.#plan;
     const short = ending.chargeable - this.granted;
     if (short > 0) await this.grow(nano(short), nano(0)).catch(() => {});
-    if (ending.outcome === 'settled')
-      this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
     return this.#ledger.settle({
       id,
       walletId,
