@@ -11,6 +11,7 @@ import type { Sighting } from '../crash/client.ts';
 import { type Provider, startProvider } from '../crash/provider.ts';
 import { playRound, type RoundResult } from '../crash/round.ts';
 import { type Fault, type Stage as RoundStage, read } from '../crash/stage.ts';
+import { until } from '../scratch_data.ts';
 import { endDatabase, openStage, restartDatabase, type Stage } from './stage.ts';
 import { type Standby, startStandby } from './standby.ts';
 
@@ -55,10 +56,19 @@ const doings: Readonly<Record<string, () => Promise<void>>> = {
   },
   'kill gateway': async () => {
     await stage.gateways[0]?.kill();
-    // The other has all the load, and in the end the dead one's requests.
-    await sleep(1500);
-    // Nobody has to wait for the end of its lease. The other renews its own first.
-    await sql`UPDATE instances SET lease_until = '-infinity'`;
+    // The other has all the load, and in the end the dead one's requests: nobody has to wait for the end of its lease.
+    const then = await sql<{ id: string; until: string }[]>`
+      SELECT id, lease_until::text AS until FROM instances`;
+    let renewed: string[] = [];
+    await until('the other gateway renews its lease', async () => {
+      const rows = await sql<{ id: string; until: string }[]>`
+        SELECT id, lease_until::text AS until FROM instances`;
+      renewed = rows
+        .filter((row) => then.some((old) => old.id === row.id && old.until !== row.until))
+        .map(({ id }) => id);
+      return renewed.length > 0;
+    });
+    await sql`UPDATE instances SET lease_until = '-infinity' WHERE id <> ALL (${renewed}::uuid[])`;
   },
 };
 
