@@ -274,7 +274,7 @@ export const settings = {
   metricsToken: text(
     'METRICS_TOKEN',
     '',
-    'Who sends it as a bearer token may read /metrics; empty lets this machine only, and not through a proxy.',
+    'Who sends it as a bearer token may read /metrics; empty lets this machine only, and only of a sandbox without PUBLIC_URL, TRUSTED_PROXIES or another HOST.',
   ),
   receiptRetentionMonths: integer(
     'RECEIPT_RETENTION_MONTHS',

@@ -101,8 +101,11 @@ async function enter(
   const leave = api.limits.admit(record.id, record.userId, (headers) =>
     exchange.addHeaders(headers),
   );
-  leave();
-  return endpoint.handle(api, exchange, rest, record);
+  try {
+    await endpoint.handle(api, exchange, rest, record);
+  } finally {
+    leave();
+  }
 }
 
 /** A slash in an id arrives plain or as %2F; proxies turn one into the other. */

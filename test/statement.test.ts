@@ -1,11 +1,14 @@
 /** What an account sees of its wallet after it has used it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nano } from '../src/wallet/money.ts';
 import { creditWallet } from '../src/wallet/wallets.ts';
 import { type Books, openBooks } from './books.ts';
 import { startInstallation } from './installation.ts';
+import { until } from './scratch_data.ts';
 
 const installation = await startInstallation();
 const books = await openBooks(installation);
@@ -172,4 +175,41 @@ test('nonsense is refused, and named', async () => {
     assert.ok(answer.error.includes(`"${param}"`), answer.error);
   }
   assert.equal((await fetch(`${baseUrl}/wallet`)).status, 401);
+});
+
+test('a client that does not read its export counts as under way, and is cut off; one that reads gets all of it', async () => {
+  const lines = 60_000;
+  const email = 'paused@example.com';
+  const limited = await startInstallation({
+    env: { IDLE_TIMEOUT_MS: '1500', ACCOUNT_CONCURRENCY: '1', AUDIT_INTERVAL_MS: '0' },
+  });
+  const own = await openBooks(limited);
+  try {
+    await limited.akai('user', 'create', '--email', email, '--password', 'correct horse battery');
+    const { key } = await limited.akai<{ key: string }>(
+      ...['key', 'create', '--email', email, '--name', 'one'],
+    );
+    await own.sql`INSERT INTO transfers (id, kind, debit, credit, amount, note, created_at, seal)
+      SELECT id, 'bonus', 3, ${await walletOf(own, email)}, 1, repeat('x', 200), now(), '\\x00'
+      FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, ${lines}::int)) made`;
+    const url = `${limited.baseUrl}/wallet?format=csv`;
+    const authorization = { authorization: `Bearer ${key}` };
+    const whole = await (await fetch(url, { headers: authorization })).text();
+    assert.equal(whole.split('\r\n').length, 1 + lines + 1);
+
+    const paused = request(url, { headers: authorization }).end();
+    const [answer]: IncomingMessage[] = await once(paused, 'response');
+    assert.ok(answer);
+    const second = await fetch(`${limited.baseUrl}/key`, { headers: authorization });
+    assert.equal(second.status, 429, await second.text());
+    await until('the paused client is cut off', async () => {
+      const { status } = await fetch(`${limited.baseUrl}/key`, { headers: authorization });
+      return status === 200;
+    });
+    await assert.rejects(answer.toArray(), { code: 'ECONNRESET' });
+    assert.doesNotMatch(limited.output(), /MaxListeners/);
+  } finally {
+    await own[Symbol.asyncDispose]();
+    await limited.remove();
+  }
 });

@@ -62,6 +62,42 @@ test('what grows when a tokenizer normalises it counts as grown', () => {
   assert.ok(boundOf(request('Hi', { tools: [{ type: 'function', '\ufdfa': 1 }] })) > own + 1030);
 });
 
+test('text without end is bounded without being normalised, and holds up nobody', () => {
+  for (const [text, times] of [
+    ['\ufdfa', 6_000_000],
+    ['\u0390', 9_000_000],
+    ['\u09dc', 6_000_000],
+    ['\u09dc\u00e9', 4_000_000],
+    ['\ufb2c', 6_000_000],
+  ] as const) {
+    const long = text.repeat(times);
+    const body = request(long);
+    const parsed = JSON.parse(body);
+    const begin = process.cpuUsage();
+    const { textBound, inputEstimate } = promptSize(parsed, parsed.messages, body);
+    const { user, system } = process.cpuUsage(begin);
+    const one = Math.max(...['NFC', 'NFKC'].map((form) => Buffer.byteLength(text.normalize(form))));
+    assert.ok(textBound >= one * times + frame + own, text);
+    assert.ok(inputEstimate <= (Buffer.byteLength(long) * 2) / 4 + own, text);
+    assert.ok((user + system) / 1000 < 400, `${text}: ${(user + system) / 1000} ms`);
+  }
+  // In many pieces it is no less than in one.
+  const pieces = Array.from({ length: 2000 }, () => ({
+    type: 'text',
+    text: '\ufdfa'.repeat(1000),
+  }));
+  assert.ok(boundOf(request(pieces)) >= 33 * 2_000_000);
+});
+
+test('no character grows more than is taken for the worst', () => {
+  for (let code = 0x80; code <= 0x10ffff; code += 1) {
+    const text = String.fromCodePoint(code);
+    const bytes = Buffer.byteLength(text);
+    const grown = Buffer.byteLength(text.normalize('NFKD')) - bytes;
+    assert.ok(grown <= 15 * (bytes - text.length), `U+${code.toString(16)} ${grown}`);
+  }
+});
+
 test('Bengali text is measured faster, and as exactly', () => {
   const all = [...Array(0x80).keys()].map((at) => String.fromCodePoint(0x980 + at));
   const dashes = [...Array(0x27).keys()].map((at) => String.fromCodePoint(0x2000 + at));

@@ -55,20 +55,22 @@ export function promptSize(
   const { images, imageBytes, unbounded } = attached;
   const hasTools = parsed.tools ?? parsed.functions ?? parsed.response_format;
   const own = templateTokens + (hasTools ? toolTokens : 0) + messageTokens * messages.length;
-  const textBytes = bytesOfText(parsed, text) - imageBytes;
+  const { atMost, unmeasured } = bytesOfText(parsed, text);
+  const textBytes = atMost - unmeasured - imageBytes;
   return {
-    textBound: unbounded ? Number.MAX_SAFE_INTEGER : textBytes + own,
+    textBound: unbounded ? Number.MAX_SAFE_INTEGER : textBytes + unmeasured + own,
     images,
     inputEstimate: Math.ceil(textBytes / bytesPerToken) + images * imageTokensEstimate,
   };
 }
 
 /** As sent on: what was no UTF-8 is replacement characters there, which are longer than what came. */
-function bytesOfText(parsed: object, text: string): number {
+function bytesOfText(parsed: object, text: string): { atMost: number; unmeasured: number } {
   const sent = Buffer.byteLength(text);
   const escaped = text.includes('\\') ? bytesOfEscapes(text) : 0;
-  if (escaped === 0 && text.length === sent) return sent;
-  return sent - escaped + growth(parsed);
+  if (escaped === 0 && text.length === sent) return { atMost: sent, unmeasured: 0 };
+  const { measured, unmeasured } = growth(parsed);
+  return { atMost: sent - escaped + measured + unmeasured, unmeasured };
 }
 
 /**
@@ -93,39 +95,71 @@ function bytesOfEscapes(text: string): number {
 const backslash = 92;
 const zero = 48;
 
+interface Growth {
+  /** Bytes. */
+  measured: number;
+  /** The most that the texts may grow by that were too long to try; bytes. */
+  unmeasured: number;
+  /** Bytes beyond one for each UTF-16 unit, of texts that were tried. */
+  tried: number;
+}
+
+/** Normalising holds up all other requests: 1 MB of anything but ASCII takes some 50 ms at worst. */
+const mostTried = 700_000;
+/** Of all characters, the Arabic ﷺ grows most for each of its bytes beyond the first: by 30 for two. */
+const worstGrowth = 15;
+
 /**
  * Bytes by which the texts are longer once they are normalised, as some tokenizers do first: the Bengali ড় from three
  * bytes to six, the Arabic ﷺ from three to 33.
  */
-function growth(parsed: object): number {
-  let grown = 0;
+function growth(parsed: object): Growth {
+  const grown: Growth = { measured: 0, unmeasured: 0, tried: 0 };
   const open: unknown[] = [parsed];
   while (open.length > 0) {
     const value = open.pop();
-    if (typeof value === 'string') grown += growthOf(value);
+    if (typeof value === 'string') addGrowth(grown, value);
     else if (Array.isArray(value)) for (const item of value) open.push(item);
     else if (isObject(value))
       for (const name in value) {
-        grown += growthOf(name);
+        addGrowth(grown, name);
         open.push(value[name]);
       }
   }
   return grown;
 }
 
-function growthOf(text: string): number {
+function addGrowth(grown: Growth, text: string): void {
   const bytes = Buffer.byteLength(text);
-  if (bytes === text.length) return 0;
+  const beyond = bytes - text.length;
+  if (beyond === 0) return;
   // The usual case here, at a fifth of the price: of these characters only three grow, by three bytes.
-  if (bengaliText.test(text)) return 3 * (text.match(bengaliGrowing)?.length ?? 0);
+  if (bengaliText.test(text)) {
+    grown.measured += 3 * growingBengali(text);
+    return;
+  }
+  if (grown.tried + beyond > mostTried) {
+    grown.unmeasured += worstGrowth * beyond;
+    return;
+  }
+  grown.tried += beyond;
   const composed = Buffer.byteLength(text.normalize('NFC'));
   const compatible = Buffer.byteLength(text.normalize('NFKC'));
-  return Math.max(0, composed - bytes, compatible - bytes);
+  grown.measured += Math.max(0, composed - bytes, compatible - bytes);
+}
+
+/** How many of ড়, ঢ় and য়, each as one character. */
+function growingBengali(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x9dc || unit === 0x9dd || unit === 0x9df) count += 1;
+  }
+  return count;
 }
 
 /** ASCII, the Bengali block, its full stops, and joiners, dashes and quotation marks. */
 const bengaliText = /^[\0-\x7f\u0964\u0965\u0980-\u09ff\u2000-\u2026]*$/;
-const bengaliGrowing = /[\u09dc\u09dd\u09df]/g;
 
 function attach(attached: Attachments, part: unknown): void {
   const type = isObject(part) ? part.type : null;

@@ -2,7 +2,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context } from 'hono';
-import { isLoopback } from '../config.ts';
+import { type Config, isLoopback } from '../config.ts';
 import type { BooksState } from '../wallet/books_state.ts';
 
 export interface MetricsSource {
@@ -15,12 +15,20 @@ export interface MetricsSource {
 /** Forwarded by a proxy on this machine, a stranger would look like the machine itself. */
 const forwarding = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
 
-/** @param token of METRICS_TOKEN; without one, only this machine may ask */
-export function mayReadMetrics(c: Context, token: string): boolean {
+/** Without a METRICS_TOKEN only this machine may ask, of a sandbox that is for this machine alone. */
+export function mayReadMetrics(c: Context, config: Config): boolean {
+  const { metricsToken: token } = config;
   if (token !== '') return isSame(c.req.header('authorization') ?? '', `Bearer ${token}`);
+  // What a proxy passes on need not say so: where one may be in front, nobody is known to be here.
+  if (!isForThisMachine(config)) return false;
   if (forwarding.some((name) => c.req.header(name) !== undefined)) return false;
   // Also what the browser of this machine's user is made to ask, under some other name, is not for others.
   return isLoopback(plain(new URL(c.req.url).hostname)) && isLoopback(remoteAddress(c));
+}
+
+function isForThisMachine({ mode, trustedProxies, publicUrl, host }: Config): boolean {
+  const isPublic = publicUrl !== '' && !isLoopback(plain(new URL(publicUrl).hostname));
+  return mode === 'sandbox' && trustedProxies === 0 && !isPublic && isLoopback(host);
 }
 
 function remoteAddress(c: Context): string {

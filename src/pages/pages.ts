@@ -49,7 +49,7 @@ export function buildPages(context: PagesContext): Hono {
     return (await healthy()) ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
   });
   app.get('/metrics', async (c) => {
-    if (!mayReadMetrics(c, config.metricsToken)) return c.notFound();
+    if (!mayReadMetrics(c, config)) return c.notFound();
     c.header('cache-control', 'no-store');
     c.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
     return c.body(await metricsText(context.metrics));

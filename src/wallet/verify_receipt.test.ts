@@ -211,6 +211,29 @@ test('a wrong sum is named although it is signed', () => {
     assert.match(faultsOf(signed({ ...right, ...change })).join('\n'), said);
 });
 
+test('a file that other readers may read otherwise was not written by this service', () => {
+  const text = JSON.stringify(signed(publicReceipt(settled)), null, 2);
+  assert.deepEqual(verifyReceipt(text, null).faults, []);
+  const forgeries: [what: string, file: string][] = [
+    ['a member twice', text.replace('"charged":', '"charged": "0", "charged":')],
+    [
+      'a member twice, in other letters',
+      text.replace('"charged":', '"char\\u0067ed": "0", "charged":'),
+    ],
+    ['__proto__', text.replace('"prices": {', '"prices": { "__proto__": "1",')],
+    ['a number in another form', text.replace('"attempts": 2', '"attempts": 2.0')],
+    ['a number in another form', text.replace('"total_ms": 34', '"total_ms": 3.4e1')],
+  ];
+  for (const [what, file] of forgeries) {
+    assert.notEqual(file, text, what);
+    assert.deepEqual(
+      verifyReceipt(file, null).faults,
+      ['the file was not written by this service'],
+      what,
+    );
+  }
+});
+
 test('what is no receipt at all gets a sentence', () => {
   for (const text of ['', 'x', '[]', 'null', '{}', '{"format":"akai-receipt/1"}'])
     assert.notDeepEqual(verifyReceipt(text, null).faults, [], text);

@@ -221,6 +221,17 @@ function checkSignature({ receipt, signature }: z.infer<typeof Signed>, say: Say
   say(isRight, 'the signature fits the content');
 }
 
+const stringOrBlanks = /("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+/g;
+
+/**
+ * Blanks aside, the service writes each content in one way. Another may show other readers something else than was checked
+ * here: a member that stands there twice, or one that programs take for no member.
+ */
+function isOurWriting(file: string, content: unknown): boolean {
+  const compact = file.replace(stringOrBlanks, '$1');
+  return compact === JSON.stringify(content) && !compact.includes('"__proto__":');
+}
+
 /**
  * @param file the text of a signed receipt
  * @param keyFile the text of a file with the installation's public keys; null to take the key that the receipt carries
@@ -247,6 +258,8 @@ export function verifyReceipt(file: string, keyFile: string | null): Verdict {
     return { faults: places, checked, keyId: '' };
   }
   const { receipt, signature } = parsed.data;
+  if (!isOurWriting(file, content))
+    return { faults: ['the file was not written by this service'], checked, keyId: '' };
   checkSignature(parsed.data, say);
   if (keyFile !== null)
     say(
