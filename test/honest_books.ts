@@ -38,6 +38,8 @@ export const moneyTables = [
   'day_totals',
   'price_versions',
   'receipt_keys',
+  'archived_totals',
+  'ledger_archives',
 ] as const;
 
 export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {

@@ -177,6 +177,14 @@ function liesOfTheRest(): Lies {
         `INSERT INTO archived_totals SELECT * FROM day_totals WHERE wallet = ${payer} AND kind = 'bonus'`,
       ],
     ],
+    'what is known of an archive is as it was when it was made': [
+      [
+        'one of another making',
+        `transfers from ${stranger}`,
+        `INSERT INTO ledger_archives (base, from_id, to_id, rows, charged, seals, file, sha256, seal)
+         VALUES ('transfers', '${stranger}', '${stranger}', 0, 0, 0, 'x', sha256('x'), '')`,
+      ],
+    ],
     'prices are as they were when they were charged': [
       ['another price', books.priceVersion, `UPDATE price_versions SET content = '{}'`],
     ],

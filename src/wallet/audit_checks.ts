@@ -231,6 +231,13 @@ const ofTheRest: readonly Check[] = [
   seal('the limits of a key are as they were set and counted', 'whole', 'key_limits', 'key_id'),
   seal('prices are as they were when they were charged', 'whole', 'price_versions'),
   seal('a receipt key is as it was made', 'whole', 'receipt_keys'),
+  {
+    name: 'what is known of an archive is as it was when it was made',
+    scope: 'whole',
+    rows: () => `
+      SELECT format('%s from %s', x.base, x.from_id) AS id, format('the row does not fit its seal %s', encode(x.seal, 'hex')) AS detail
+      FROM ledger_archives x WHERE x.seal IS DISTINCT FROM ledger_archive_seal(x)`,
+  },
 ];
 
 export const checks: readonly Check[] = [

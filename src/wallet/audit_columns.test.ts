@@ -1,15 +1,28 @@
 /** Any one value of the books that something has changed is found, and its row named: every column of every table of money. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { auditsOfLies, moneyTables, writeHonestBooks } from '../../test/honest_books.ts';
+import { auditsOfLies, countAll, moneyTables, writeHonestBooks } from '../../test/honest_books.ts';
 import { Ledgers } from '../../test/ledgers.ts';
+import { monthAgo, writePast } from '../../test/past_months.ts';
+import { archiveMonth } from './archive.ts';
 
 let ledgers: Ledgers;
+const folder = mkdtempSync(join(tmpdir(), 'akai-columns-'));
 before(async () => {
   ledgers = await Ledgers.open();
   await writeHonestBooks(ledgers);
+  // Without a month in the archives there would be no row that tells of one.
+  await writePast(ledgers, await ledgers.wallet(0), 3);
+  await archiveMonth(ledgers.database.sql, monthAgo(5), folder);
+  await countAll(ledgers);
 });
-after(() => ledgers[Symbol.asyncDispose]());
+after(async () => {
+  await ledgers[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** Another value of the same type, by the type's name: expressions of SQL on `?`, the column. */
 const changes: Readonly<Record<string, readonly string[]>> = {
@@ -18,7 +31,7 @@ const changes: Readonly<Record<string, readonly string[]>> = {
   uuid: [`'0199a000-0000-7000-8000-00000000abcd'`, `md5(coalesce(?::text, ''))::uuid`],
   text: [`coalesce(?, '') || ' '`, `CASE WHEN ? IS NULL THEN '' ELSE 'x' || ? END`],
   bool: ['NOT ?'],
-  date: ['? + 1', '? - 400'],
+  date: ['? + 400', '? - 400'],
   timestamptz: [`? + interval '1 microsecond'`, `? - interval '1 year'`],
   bytea: [String.raw`? || '\x00'`, `''`],
   json: [`(?::text || ' ')::json`],
@@ -38,7 +51,8 @@ interface Column {
 /** What names a row in a finding. */
 function nameOf(table: string): string {
   if (table === 'key_limits') return 'key_id';
-  if (table !== 'day_totals') return 'id';
+  if (table === 'ledger_archives') return `format('%s from %s', base, from_id)`;
+  if (!table.endsWith('_totals')) return 'id';
   return `format('wallet %s, %s, %s, key %s, model %s', wallet, day, kind, key_id, model)`;
 }
 

@@ -198,10 +198,22 @@ CREATE TABLE ledger_archives (
   -- Of the file.
   sha256 bytea NOT NULL CHECK (length(sha256) = 32),
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- Of all the columns above, as ledger_archive_seal makes it.
+  seal bytea NOT NULL,
   PRIMARY KEY (base, from_id)
 );
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_archives
   FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+CREATE FUNCTION ledger_archive_seal(a ledger_archives)
+RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
+RETURN int8send(hash_record_extended(ROW(a.base, a.from_id, a.to_id, a.rows, a.charged, a.seals, a.file, a.sha256, a.created_at), 0));
+CREATE FUNCTION ledger_archive_is_sealed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  NEW.seal := ledger_archive_seal(NEW);
+  RETURN NEW;
+END $$;
+CREATE TRIGGER sealed BEFORE INSERT ON ledger_archives FOR EACH ROW EXECUTE FUNCTION ledger_archive_is_sealed();
 
 -- What of a table and a month goes to an archive: every receipt; of the transfers, charges and losses.
 CREATE FUNCTION ledger_archivable(p_month date)
