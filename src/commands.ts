@@ -129,9 +129,9 @@ export const commands: Readonly<Record<string, Command>> = {
     usage: '--out FOLDER [--before YYYY-MM]',
     sentence: 'Move the requests of old months to compressed files; day totals stay.',
     options: { out: string, before: string },
-    run: withDatabase((given, { sql }, config) =>
+    run: withDatabase((given, database, config) =>
       archive(
-        sql,
+        database.owner(),
         required(given, 'out'),
         optional(given, 'before'),
         config.receiptRetentionMonths,

@@ -33,6 +33,17 @@ describe('an open database', () => {
     }
   });
 
+  test('a command may act as the owner, a server may not', async () => {
+    const command = await openDatabase(data.config(), 'command', quiet);
+    const [row] = await command.owner()<{ name: string; owner: string }[]>`
+      select current_user as name, tableowner as owner from pg_tables where tablename = 'migrations'`;
+    await command.close();
+    assert.ok(row);
+    assert.notEqual(row.name, 'akai_app');
+    assert.equal(row.name, row.owner);
+    assert.throws(() => database.owner(), /never acts as the owner/);
+  });
+
   test('int8 arrives as an exact number, alone, in arrays and as a parameter, or not at all', async () => {
     const exact = Number.MAX_SAFE_INTEGER;
     const [row] = await database.sql<{ one: number; many: number[]; given: number }[]>`

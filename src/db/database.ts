@@ -14,6 +14,11 @@ export interface Database {
   readonly sql: Sql;
   /** One more pool of the same role, ended by `close`. `name` is its application_name; `patienceMs` as in connection.ts. */
   connect(options: { max: number; name: string; patienceMs?: number }): Sql;
+  /**
+   * A connection of the owner, for a command that does what the application may not; ended by `close`.
+   * @throws Error in a server, which must have none
+   */
+  owner(): Sql;
   readonly embedded: boolean;
   /** Whether our statements run as `akai_app`, which may not change the ledger; false where roles may not be made. */
   readonly restricted: boolean;
@@ -179,16 +184,21 @@ export async function openDatabase(
     const restricted =
       (await prepare(source, config, use, say, migrations)) &&
       (source.embedded || (await roleIsAccepted(source.address)));
-    const open = (options: { max: number; name: string; patienceMs?: number }): Sql => {
-      const pool = connect(source.address, { ...options, ...(restricted ? { role } : {}) });
+    const keep = (pool: Sql): Sql => {
       pools.push(pool);
       return pool;
     };
+    const open = (options: { max: number; name: string; patienceMs?: number }): Sql =>
+      keep(connect(source.address, { ...options, ...(restricted ? { role } : {}) }));
     const sql = open({ max: 10, name: `akai ${use}` });
     const removePidFile = use === 'serve' ? writePidFile(ensureDataDir(config.dataDir)) : () => {};
     return {
       sql,
       connect: open,
+      owner: () => {
+        if (use === 'serve') throw new Error('A server never acts as the owner of its database.');
+        return keep(connect(source.address, { max: 1, name: 'akai owner' }));
+      },
       embedded: source.embedded,
       restricted,
       close: async () => {

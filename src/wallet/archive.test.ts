@@ -34,7 +34,7 @@ test('a month goes to files; totals, balances and other money stay, and the audi
   const before = await dayPage(sql, wallet, days);
   const month = monthAgo(5);
   assert.ok((await monthsBefore(sql, monthAgo(4))).includes(month));
-  const archived = await archiveMonth(sql, month, folder);
+  const archived = await archiveMonth(owner, month, folder);
   assert.deepEqual(
     archived.files.map(({ rows }) => rows),
     [20, 40],
@@ -61,27 +61,36 @@ test('a month goes to files; totals, balances and other money stay, and the audi
     rows[0] ?? '',
     /^\{"id":"[0-9a-f-]{36}","wallet":\d+,.*"detail":\{"a": 1\},"seal":"\\\\x[0-9a-f]{16}"\}$/,
   );
-  await assert.rejects(archiveMonth(sql, month, folder), /no partitions/);
+  await assert.rejects(archiveMonth(owner, month, folder), /no partitions/);
 });
 
 test('a month that is young, miscounted, or not what was written stays where it is', async () => {
-  await assert.rejects(archiveMonth(sql, monthAgo(2), folder), /over for two more/);
+  await assert.rejects(archiveMonth(owner, monthAgo(2), folder), /over for two more/);
   const month = monthAgo(4);
   await countPast(ledgers);
   const [mark] = await owner<{ at: string }[]>`SELECT counted_to::text AS at FROM day_totals_mark`;
   assert.ok(mark);
   await owner`UPDATE day_totals_mark SET counted_to = now() - interval '6 months'`;
-  await assert.rejects(archiveMonth(sql, month, folder), /not counted yet/);
+  await assert.rejects(archiveMonth(owner, month, folder), /not counted yet/);
   await owner`UPDATE day_totals_mark SET counted_to = ${mark.at}::text::timestamptz`;
   await owner`UPDATE day_totals SET amount = amount - 1 WHERE day = ${`${month}-15`}`;
-  await assert.rejects(archiveMonth(sql, month, folder), /not what its lines add up to/);
+  await assert.rejects(archiveMonth(owner, month, folder), /not what its lines add up to/);
   await owner`UPDATE day_totals SET amount = amount + 1 WHERE day = ${`${month}-15`}`;
   const none = [`\\x${'00'.repeat(32)}`, `\\x${'00'.repeat(32)}`];
   await assert.rejects(
-    sql`SELECT ledger_archive(${`${month}-01`}, ARRAY[20, 40], ARRAY[1, 1], ARRAY[0, 0], ARRAY['a', 'b'], ${none}::text[]::bytea[])`,
+    owner`SELECT ledger_archive(${`${month}-01`}, ARRAY[20, 40], ARRAY[1, 1], ARRAY[0, 0], ARRAY['a', 'b'], ${none}::text[]::bytea[])`,
     /the file of \w+ has/,
   );
   const [row] = await owner<{ rows: number }[]>`SELECT count(*) AS rows FROM ledger_archives`;
   assert.equal(row?.rows, 2);
   await ok();
+});
+
+test('the application cannot take anything out of the books, whatever it says of files', async () => {
+  const month = monthAgo(4);
+  await assert.rejects(archiveMonth(sql, month, folder), {
+    code: '42501',
+    message: /permission denied for function ledger_archive/,
+  });
+  assert.ok((await monthsBefore(sql, monthAgo(3))).includes(month));
 });

@@ -210,3 +210,22 @@ test('audits beside requests that settle by the hundred find nothing', async () 
   assert.ok(settled > 200 && audits > 2, `${settled} settled, ${audits} audits`);
   assert.equal((await audit(ledgers.database.sql)).ok, true);
 });
+
+test('what an audit of very many findings left out is not taken for mended', async () => {
+  const { sql } = ledgers.database;
+  const finish = async (first: number, count: number): Promise<number> => {
+    const findings = Array.from({ length: count }, (_, index) => ({
+      name: 'nothing lies',
+      id: `row ${first + index}`,
+      scope: 'whole',
+      detail: 'it does',
+    }));
+    const [ended] = await sql<{ open: number }[]>`
+      SELECT audit_finish(clock_timestamp(), 1, 1, ${JSON.stringify(findings)}::text::jsonb) AS open`;
+    return ended?.open ?? 0;
+  };
+  assert.equal(await finish(0, 1000), 1000);
+  assert.equal(await finish(500, 1000), 1500);
+  assert.equal(await finish(0, 999), 999);
+  assert.equal(await finish(0, 0), 0);
+});
