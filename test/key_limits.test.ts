@@ -108,6 +108,21 @@ test('a request beyond a limit of its key: 402 that names the limit, when it sta
   assert.equal((await ask(key, { max_tokens: 10_000, stream: true })).body.limit_source, 'key');
 });
 
+test('an administrator pays like anybody: 402 from an empty wallet, and at the limit of a key', async () => {
+  const admin = 'admin@example.com';
+  const password = 'correct horse battery';
+  await akai('user', 'create', '--email', admin, '--password', password, '--admin');
+  const create = ['key', 'create', '--email', admin, '--name'] as const;
+  const { key } = await akai<Made>(...create, 'open');
+  const limited = await akai<Made>(...create, 'limited', '--limit-usd', '0.0001');
+  const poor = await ask(key);
+  assert.deepEqual([poor.status, poor.body.limit_source], [402, 'wallet']);
+  await akai('wallet', 'credit', '--email', admin, '--usd', '5');
+  assert.equal((await ask(key)).status, 200);
+  const beyond = await ask(limited.key, { max_tokens: 10_000 });
+  assert.deepEqual([beyond.status, beyond.body.limit_source], [402, 'key']);
+});
+
 test('a key that may spend nothing hears which limit says so', async () => {
   const { key } = await make({ total: '0' });
   const { status, body } = await ask(key);
