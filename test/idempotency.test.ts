@@ -216,7 +216,8 @@ test('charged, and dead before its answer was kept: it runs anew, and the first 
   );
   // The same once more gives nothing back twice.
   await books.sql`
-    INSERT INTO superseded_requests VALUES (${id}, ${again.requestId.replace('req_', '')})`;
+    INSERT INTO superseded_requests SELECT ${id}, id, key_id, key_hash, body_hash
+    FROM answers WHERE id = ${again.requestId.replace('req_', '')}`;
   await books.sql`SELECT ledger_refund_superseded()`;
   assert.equal((await refunds()).length, 1);
 });

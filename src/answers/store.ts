@@ -16,6 +16,14 @@ export interface AnswerSettings extends Shares {
   readonly log: (message: string, error?: unknown) => void;
 }
 
+/** Whose an answer is. */
+export interface Owner {
+  /** Whose share of the room it takes. */
+  readonly account: string;
+  /** The API key, which alone may repeat, read and end it. */
+  readonly keyId: string;
+}
+
 export interface Claim {
   /** This request writes the answer; otherwise somebody has, or does. */
   readonly own: boolean;
@@ -24,7 +32,7 @@ export interface Claim {
   readonly same_body: boolean;
   /** False: it was too large. */
   readonly is_kept: boolean;
-  /** It takes the place of a request that nobody finished, whose charge goes back. */
+  /** It takes the place of requests that nobody finished, whose charge goes back once this one is charged. */
   readonly superseded: boolean;
 }
 
@@ -47,6 +55,8 @@ export interface Page {
   readonly cancelled: boolean;
   /** It is over, or the process that writes it lives. */
   readonly alive: boolean;
+  /** Number of the last event that is stored; 0: none yet. */
+  readonly tip: number;
   readonly head: Head | null;
   /** Text as latin1, whole events; `last` is the number of the last one. */
   readonly parts: readonly { readonly last: number; readonly text: string }[];
@@ -82,6 +92,7 @@ export class AnswerStore {
   readonly #sql: Sql;
   readonly #settings: AnswerSettings;
   readonly #cancels = new Map<string, () => void>();
+  readonly #readers = new Map<string, () => void>();
   #pending: Pending[] = [];
   #isWriting = false;
   #sweeper: NodeJS.Timeout | null = null;
@@ -111,12 +122,13 @@ export class AnswerStore {
    * @param key Idempotency-Key; null for a stream that may be resumed
    * @throws what the driver throws
    */
-  async claim(id: string, account: string, key: string | null, body: Buffer): Promise<Claim> {
+  async claim(id: string, owner: Owner, key: string | null, body: Buffer): Promise<Claim> {
+    const { account, keyId } = owner;
     const keyHash = key === null ? null : hash('sha256', key, 'buffer');
     const bodyHash = hash('sha256', body, 'buffer');
     const [claim] = await this.#sql<Claim[]>`
-      SELECT * FROM answer_claim(${id}, ${account}, ${keyHash}, ${bodyHash}, ${this.#settings.instance},
-        ${lifetime}::interval)`;
+      SELECT * FROM answer_claim(${id}, ${account}, ${keyId}, ${keyHash}, ${bodyHash},
+        ${this.#settings.instance}, ${lifetime}::interval)`;
     if (!claim) throw new Error('the claim was not answered');
     if (claim.superseded) this.#refundSoon(0);
     return claim;
@@ -125,6 +137,17 @@ export class AnswerStore {
   /** What is called when the client says that it wants no more of a running answer. */
   whenCancelled(id: string, action: () => void): void {
     this.#cancels.set(id, action);
+  }
+
+  /** Whether this process writes it: then `whenWritten` says when more has come. */
+  isWriting(id: string): boolean {
+    return this.#cancels.has(id);
+  }
+
+  /** What is called whenever this process has written more of an answer; null: nobody asks any more. */
+  whenWritten(id: string, action: (() => void) | null): void {
+    if (action) this.#readers.set(id, action);
+    else this.#readers.delete(id);
   }
 
   forget(id: string): void {
@@ -149,13 +172,13 @@ export class AnswerStore {
     });
   }
 
-  /** The answer beyond event `after`; null where the account has none such. @throws what the driver throws */
-  async read(id: string, account: string, after: number): Promise<Page | null> {
+  /** The answer beyond event `after`; null where the key has none such. @throws what the driver throws */
+  async read(id: string, keyId: string, after: number): Promise<Page | null> {
     const rows = await this.#sql<PageRow[]>`
-      SELECT * FROM answer_read(${id}, ${account}, ${after}, ${piecesOfPage})`;
+      SELECT * FROM answer_read(${id}, ${keyId}, ${after}, ${piecesOfPage})`;
     const [first] = rows;
     if (!first) return null;
-    const { state, kept, cancelled, alive } = first;
+    const { state, kept, cancelled, alive, tip } = first;
     const parts = rows.flatMap(({ last, sealed }) =>
       last === null || sealed === null
         ? []
@@ -163,7 +186,7 @@ export class AnswerStore {
     );
     // as: what `write` has sealed
     const head = first.head && (JSON.parse(this.#unseal(headName(id), first.head)) as Head);
-    return { state, kept, cancelled, alive, head, parts };
+    return { state, kept, cancelled, alive, tip, head, parts };
   }
 
   /** Whether more may come than a page that was full. */
@@ -186,12 +209,12 @@ export class AnswerStore {
 
   /**
    * Ends a running answer, wherever it is written.
-   * @returns whether it is, or was, cancelled: false where it was over already. Null where the account has no such answer
+   * @returns whether it is, or was, cancelled: false where it was over already. Null where the key has no such answer
    */
-  async cancel(id: string, account: string): Promise<boolean | null> {
+  async cancel(id: string, keyId: string): Promise<boolean | null> {
     const [row] = await this.#sql<{ cancelled: boolean }[]>`
       UPDATE answers SET cancelled = cancelled OR state = 'running'
-      WHERE id = ${id} AND account = ${account} AND expires_at > clock_timestamp()
+      WHERE id = ${id} AND key_id = ${keyId} AND expires_at > clock_timestamp()
       RETURNING cancelled`;
     if (row?.cancelled) await this.#sql`SELECT pg_notify(${cancelChannel}, ${id})`;
     return row ? row.cancelled : null;
@@ -219,7 +242,10 @@ export class AnswerStore {
       try {
         const writes = batch.map(({ write }) => write);
         const verdicts = await writeAnswers(this.#sql, writes, this.#settings);
-        for (const { write, resolve } of batch) resolve(verdicts.get(write.id) ?? 'kept');
+        for (const { write, resolve } of batch) {
+          resolve(verdicts.get(write.id) ?? 'kept');
+          this.#readers.get(write.id)?.();
+        }
         return;
       } catch (error) {
         if (!isPassing(error) || this.#isStopped) {
@@ -233,16 +259,18 @@ export class AnswerStore {
   }
 
   #refundSoon(ms: number): void {
-    if (this.#isStopped || this.#refunder) return;
+    // One that waits for long must not hold up one that may be ready at once.
+    if (ms === 0 && this.#refunder) clearTimeout(this.#refunder);
+    else if (this.#refunder) return;
+    if (this.#isStopped) return;
     this.#refunder = setTimeout(() => {
+      this.#refunder = null;
       this.#refund().then(
         (waiting) => {
-          this.#refunder = null;
           // One that never began has no end to wait for: that is asked ever more seldom.
           if (waiting > 0) this.#refundSoon(Math.min(sweepMs, Math.max(refundMs, 2 * ms)));
         },
         (error: unknown) => {
-          this.#refunder = null;
           this.#settings.log('refunds could not be made; they are tried again', error);
         },
       );

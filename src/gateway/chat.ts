@@ -13,6 +13,7 @@ import { ClientLeft } from './body.ts';
 import { bookRefused, type Gateway } from './call.ts';
 import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Exchange } from './exchange.ts';
+import type { Repeated } from './kept_answers.ts';
 import { OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
 import { planOf } from './plan.ts';
@@ -27,18 +28,34 @@ export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> 
     exchange.addHeaders(headers),
   );
   try {
-    const body = await exchange.body(gateway.maxBodyBytes);
-    const request = readChatRequest(body);
-    const key = exchange.request.headers['idempotency-key'];
-    if (key === undefined && !request.resumable)
-      await answerChat(gateway, record, request, exchange);
-    else
-      await gateway.kept.answer(exchange, { account: record.userId, key, body }, (outlet) =>
-        answerChat(gateway, record, request, outlet),
-      );
+    const repeated = await answerFirst(gateway, record, exchange);
+    if (repeated) await gateway.kept.repeat(exchange, repeated);
   } finally {
     leave();
   }
+}
+
+/**
+ * Reads the request and answers it, unless an earlier one is, or was, answered in its place: whoever waits for that must not
+ * keep the body, so that it is no longer in reach when this returns.
+ * @throws ApiError while nothing has been answered yet
+ */
+async function answerFirst(
+  gateway: Gateway,
+  record: KeyRecord,
+  exchange: Exchange,
+): Promise<Repeated | null> {
+  const body = await exchange.body(gateway.maxBodyBytes);
+  const request = readChatRequest(body);
+  const key = exchange.request.headers['idempotency-key'];
+  if (key === undefined && !request.resumable) {
+    await answerChat(gateway, record, request, exchange);
+    return null;
+  }
+  const owner = { account: record.userId, keyId: record.id };
+  return gateway.kept.answer(exchange, { owner, key, body }, (outlet) =>
+    answerChat(gateway, record, request, outlet),
+  );
 }
 
 /** @throws ApiError while nothing has been answered yet */

@@ -1,13 +1,14 @@
 /** Reading an answer from the store, while another request, perhaps in another process, still writes it. */
-import type { AnswerStore, Head, Page } from '../answers/store.ts';
+import type { Head, Owner, Page } from '../answers/store.ts';
 import { ApiError, type ErrorCode, errors } from '../errors.ts';
 import { isPassing } from '../wallet/failure.ts';
 import type { Exchange } from './exchange.ts';
+import type { Topic } from './followers.ts';
 
 export interface Wanted {
   /** The request that the answer is of. */
   readonly id: string;
-  readonly account: string;
+  readonly owner: Owner;
   /** Number of the last event that the client has; 0 for all of it. */
   readonly after: number;
   /** Headers on top of the answer's own: name, value, name, value. */
@@ -21,8 +22,10 @@ export interface FollowSettings {
   readonly touchMs: number;
 }
 
-/** How often the store is asked for more; ms. */
-const pollMs = 100;
+/** How often a database that is away is asked again; ms. */
+const retryMs = 100;
+/** How long a client may be ahead of the store, which has each event a moment later than whoever asked first; ms. */
+const aheadMs = 3000;
 const outageMs = 30_000;
 
 /**
@@ -31,39 +34,56 @@ const outageMs = 30_000;
  * @throws ApiError what stands in the place of the answer, while nothing has been sent
  */
 export async function follow(
-  store: AnswerStore,
+  topic: Topic,
   client: Exchange,
   wanted: Wanted,
   settings: FollowSettings,
 ): Promise<'ended' | 'lost' | 'missing'> {
   const reader = new Reader(client, settings);
+  const began = performance.now();
   let { after } = wanted;
-  let touchedAt = Number.NEGATIVE_INFINITY;
   while (!client.left) {
-    const page = await patiently(client, () => store.read(wanted.id, wanted.account, after));
+    const { seen } = topic;
+    const page = await patiently(client, () => topic.read(after));
     if (!page) return 'missing';
     if (!page.kept) throw new ApiError('answer_too_large');
+    if (after > 0 && isWhole(page.head)) {
+      // It has no events to be resumed at, and its length is announced.
+      after = 0;
+      continue;
+    }
     const isLost = page.state === 'lost' || !page.alive;
     if (isLost && page.parts.length === 0) return 'lost';
-    begin(client, wanted, page.head);
+    const isAhead = page.state === 'running' && after > page.tip && page.parts.length === 0;
+    if (isAhead && performance.now() - began > aheadMs) throw notThere(page.tip);
+    if (!isAhead) begin(client, wanted, page.head);
     for (const { last, text } of page.parts) {
       await reader.send(beyond(text, after));
       after = last;
     }
-    if (store.isFull(page)) continue;
+    if (topic.isFull(page)) continue;
     if (page.state === 'done') {
       client.end('');
       return 'ended';
     }
     if (isLost) return 'lost';
-    if (performance.now() - touchedAt > settings.touchMs) {
-      touchedAt = performance.now();
-      await patiently(client, () => store.touch(wanted.id));
-    }
+    await patiently(client, () => topic.touch());
     reader.keepAlive();
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await reader.wait(topic, seen);
   }
   return 'ended';
+}
+
+/** Whether it is an answer in one piece. */
+function isWhole(head: Page['head']): boolean {
+  return head !== null && 'headers' in head && head.headers.includes('content-length');
+}
+
+function notThere(tip: number): ApiError {
+  return new ApiError('invalid_request', {
+    param: 'Last-Event-ID',
+    message: `Last-Event-ID is beyond the end of the stream, whose last event so far is ${tip}.`,
+  });
 }
 
 /** @throws ApiError the error that the answer is */
@@ -108,7 +128,7 @@ async function patiently<T>(client: Exchange, ask: () => Promise<T>): Promise<T>
       if (!isPassing(cause)) throw cause;
       if (client.left || performance.now() > until)
         throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
 }
@@ -135,6 +155,16 @@ class Reader {
     const timer = setTimeout(() => this.#client.cut(), this.#settings.stalledClientMs);
     await promise;
     clearTimeout(timer);
+  }
+
+  /** Until there may be more than when `seen` was, or the client leaves. */
+  async wait(topic: Topic, seen: number): Promise<void> {
+    if (this.#client.left) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const forget = topic.wait(resolve, seen);
+    await promise;
+    forget();
   }
 
   keepAlive(): void {

@@ -1,4 +1,5 @@
 /** GET and DELETE /v1/streams/{id}: a stream whose connection was lost, read on from where it was, or ended. */
+import type { Owner } from '../answers/store.ts';
 import { ApiError } from '../errors.ts';
 import { authenticate } from './authenticate.ts';
 import type { Gateway } from './call.ts';
@@ -10,8 +11,8 @@ export async function readStream(
   exchange: Exchange,
   name: string,
 ): Promise<void> {
-  await admitted(gateway, exchange, (account) =>
-    gateway.kept.resume(exchange, idOf(name), account, lastEventOf(exchange)),
+  await admitted(gateway, exchange, (owner) =>
+    gateway.kept.resume(exchange, idOf(name), owner, lastEventOf(exchange)),
   );
 }
 
@@ -21,9 +22,9 @@ export async function cancelStream(
   exchange: Exchange,
   name: string,
 ): Promise<void> {
-  await admitted(gateway, exchange, async (account) => {
+  await admitted(gateway, exchange, async ({ keyId }) => {
     const id = idOf(name);
-    const cancelled = await gateway.kept.cancel(id, account);
+    const cancelled = await gateway.kept.cancel(id, keyId);
     exchange.json(JSON.stringify({ id: name, object: 'stream', cancelled }));
   });
 }
@@ -31,7 +32,7 @@ export async function cancelStream(
 async function admitted(
   gateway: Gateway,
   exchange: Exchange,
-  handle: (account: string) => Promise<void>,
+  handle: (owner: Owner) => Promise<void>,
 ): Promise<void> {
   const { record } = await authenticate(gateway.keys, exchange.request, gateway.trustedProxies);
   exchange.preferErrorFormat(record.errorFormat);
@@ -39,7 +40,7 @@ async function admitted(
     exchange.addHeaders(headers),
   );
   try {
-    await handle(record.userId);
+    await handle({ account: record.userId, keyId: record.id });
   } finally {
     leave();
   }

@@ -7,6 +7,8 @@ CREATE TABLE answers (
   -- The request's id, and therefore its receipt's.
   id uuid PRIMARY KEY,
   account uuid NOT NULL,
+  -- The API key that asked: no other may read it, end it, or repeat it. Its share of the room is the account's.
+  key_id uuid NOT NULL,
   -- SHA-256 of the Idempotency-Key; null for a stream that is only resumable, and for a key that may be used again.
   key_hash bytea CHECK (length(key_hash) = 32),
   body_hash bytea NOT NULL CHECK (length(body_hash) = 32),
@@ -25,7 +27,7 @@ CREATE TABLE answers (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   expires_at timestamptz NOT NULL
 );
-CREATE UNIQUE INDEX answers_key ON answers (account, key_hash) WHERE key_hash IS NOT NULL;
+CREATE UNIQUE INDEX answers_key ON answers (key_id, key_hash) WHERE key_hash IS NOT NULL;
 CREATE INDEX answers_expiry ON answers (expires_at);
 
 -- The body, in pieces of whole events; `last` is the number of the last one, counted from 1.
@@ -41,13 +43,18 @@ CREATE TABLE answer_totals (
   bytes bigint NOT NULL CHECK (bytes >= 0)
 ) WITH (fillfactor = 50);
 
--- Requests that ran anew because their process died, or could not keep the answer: what they were charged goes back.
+-- Requests that ran anew because their process died, or could not keep the answer: what they were charged goes back once the one
+-- that took their place has been answered and charged. Key and body: the same sent once more takes that place over.
 CREATE TABLE superseded_requests (
   id uuid PRIMARY KEY,
-  -- The request that took its place.
+  -- The request that took its place, the last one where there were several.
   successor uuid NOT NULL,
+  key_id uuid NOT NULL,
+  key_hash bytea NOT NULL,
+  body_hash bytea NOT NULL,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX superseded_requests_key ON superseded_requests (key_id, key_hash);
 
 CREATE FUNCTION instance_lives(p_instance uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM instances WHERE id = p_instance AND lease_until > clock_timestamp())
@@ -56,21 +63,26 @@ $$;
 -- Begins an answer, or finds the one that its key stands for. `own`: it is the caller's to write.
 -- One that nobody will finish any more gives its key to the caller, who runs the request anew (`superseded`).
 CREATE FUNCTION answer_claim(
-  p_id uuid, p_account uuid, p_key bytea, p_body bytea, p_instance uuid, p_lifetime interval
+  p_id uuid, p_account uuid, p_key_id uuid, p_key bytea, p_body bytea, p_instance uuid, p_lifetime interval
 ) RETURNS TABLE (own boolean, answer uuid, same_body boolean, is_kept boolean, superseded boolean) LANGUAGE plpgsql AS $$
 DECLARE
   known answers%ROWTYPE;
   anew boolean := false;
 BEGIN
   LOOP
-    INSERT INTO answers (id, account, key_hash, body_hash, instance, expires_at)
-    VALUES (p_id, p_account, p_key, p_body, p_instance, clock_timestamp() + p_lifetime)
-    ON CONFLICT (account, key_hash) WHERE key_hash IS NOT NULL DO NOTHING;
+    INSERT INTO answers (id, account, key_id, key_hash, body_hash, instance, expires_at)
+    VALUES (p_id, p_account, p_key_id, p_key, p_body, p_instance, clock_timestamp() + p_lifetime)
+    ON CONFLICT (key_id, key_hash) WHERE key_hash IS NOT NULL DO NOTHING;
     IF FOUND THEN
+      -- Also those whose successor cost nothing.
+      IF p_key IS NOT NULL THEN
+        UPDATE superseded_requests SET successor = p_id WHERE key_id = p_key_id AND key_hash = p_key AND body_hash = p_body;
+        anew := FOUND;
+      END IF;
       RETURN QUERY SELECT true, p_id, true, true, anew;
       RETURN;
     END IF;
-    SELECT * INTO known FROM answers WHERE account = p_account AND key_hash = p_key FOR UPDATE;
+    SELECT * INTO known FROM answers WHERE key_id = p_key_id AND key_hash = p_key FOR UPDATE;
     CONTINUE WHEN NOT FOUND;
     IF known.expires_at < clock_timestamp() THEN
       UPDATE answers SET key_hash = NULL WHERE id = known.id;
@@ -79,8 +91,8 @@ BEGIN
     IF known.body_hash = p_body AND
       (known.state = 'lost' OR known.state = 'running' AND NOT instance_lives(known.instance)) THEN
       UPDATE answers SET state = 'lost', key_hash = NULL WHERE id = known.id;
-      INSERT INTO superseded_requests (id, successor) VALUES (known.id, p_id) ON CONFLICT DO NOTHING;
-      anew := true;
+      INSERT INTO superseded_requests (id, successor, key_id, key_hash, body_hash)
+      VALUES (known.id, p_id, p_key_id, p_key, p_body) ON CONFLICT DO NOTHING;
       CONTINUE;
     END IF;
     RETURN QUERY SELECT false, known.id, known.body_hash = p_body, known.kept, false;
@@ -154,14 +166,15 @@ BEGIN
   RETURN QUERY SELECT n.id, 'gone' FROM unnest(p_id) AS n (id) WHERE NOT EXISTS (SELECT FROM answers a WHERE a.id = n.id);
 END $$;
 
--- What an account may read of an answer beyond event p_after, in pieces. No row: there is no such answer.
-CREATE FUNCTION answer_read(p_id uuid, p_account uuid, p_after int, p_pieces int)
-RETURNS TABLE (state text, kept boolean, cancelled boolean, alive boolean, head bytea, last int, sealed bytea) LANGUAGE sql STABLE AS $$
-  SELECT a.state, a.kept, a.cancelled, a.state <> 'running' OR instance_lives(a.instance), a.head, p.last, p.sealed
+-- What an API key may read of an answer beyond event p_after, in pieces. No row: there is no such answer. `tip`: its last event so far.
+CREATE FUNCTION answer_read(p_id uuid, p_key_id uuid, p_after int, p_pieces int)
+RETURNS TABLE (state text, kept boolean, cancelled boolean, alive boolean, tip int, head bytea, last int, sealed bytea) LANGUAGE sql STABLE AS $$
+  SELECT a.state, a.kept, a.cancelled, a.state <> 'running' OR instance_lives(a.instance),
+    coalesce((SELECT max(answer_parts.last) FROM answer_parts WHERE answer = a.id), 0), a.head, p.last, p.sealed
   FROM answers a LEFT JOIN LATERAL (
     SELECT * FROM answer_parts WHERE answer = a.id AND answer_parts.last > p_after ORDER BY answer_parts.last LIMIT p_pieces
   ) p ON true
-  WHERE a.id = p_id AND a.account = p_account AND a.expires_at > clock_timestamp()
+  WHERE a.id = p_id AND a.key_id = p_key_id AND a.expires_at > clock_timestamp()
   ORDER BY p.last
 $$;
 
@@ -184,7 +197,9 @@ BEGIN
   RETURN cardinality(ids);
 END $$;
 
--- Gives back what superseded requests were charged, once each; those whose end is not known yet wait. Returns how many still do.
+-- Gives back what superseded requests were charged, once each, so that of a request and all that ran in its place the dearest is paid.
+-- Each waits until its end is known, and until the one that took its place is over and was charged: where that cost nothing, for the
+-- next. Returns how many wait.
 CREATE FUNCTION ledger_refund_superseded()
 RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -193,15 +208,23 @@ DECLARE
 BEGIN
   -- Wallets are locked in the order of their ids, as everywhere.
   FOR r IN
-    SELECT s.id, s.successor, c.wallet, c.charged FROM superseded_requests s JOIN receipts c ON c.id = s.id
+    SELECT s.id, s.successor, c.wallet,
+      -- At most what was charged for it later: its successor, and those between the two that were superseded themselves.
+      least(c.charged, greatest(n.charged, (
+        SELECT max(later.charged) FROM superseded_requests x JOIN receipts later ON later.id = x.id
+        WHERE x.successor = s.successor AND x.id > s.id
+      ))) AS amount
+    FROM superseded_requests s JOIN receipts c ON c.id = s.id
+      LEFT JOIN receipts n ON n.id = s.successor LEFT JOIN answers a ON a.id = s.successor
+    WHERE c.charged = 0 OR n.charged > 0 AND (a.id IS NULL OR a.state IN ('done', 'failed'))
     ORDER BY c.wallet, s.id LIMIT 500 FOR UPDATE OF s SKIP LOCKED
   LOOP
-    IF r.charged > 0 THEN
+    IF r.amount > 0 THEN
       -- Time-ordered by the request that ran instead, and the same whenever this is done again.
       hex := md5('refund of ' || r.id);
       PERFORM ledger_credit(
         (left(r.successor::text, 15) || left(hex, 3) || '-8' || substr(hex, 4, 3) || '-' || substr(hex, 7, 12))::uuid,
-        'refund', 'revenue', r.wallet, r.charged,
+        'refund', 'revenue', r.wallet, r.amount,
         'req_' || replace(r.id::text, '-', '') || ' was not finished: req_' || replace(r.successor::text, '-', '') || ' ran instead');
     END IF;
     DELETE FROM superseded_requests WHERE id = r.id;
@@ -214,7 +237,7 @@ DO $$
 BEGIN
   IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'akai_app') THEN
     GRANT SELECT, INSERT, UPDATE, DELETE ON answers, answer_parts, answer_totals TO akai_app;
-    GRANT SELECT, INSERT, DELETE ON superseded_requests TO akai_app;
+    GRANT SELECT, INSERT, UPDATE (successor), DELETE ON superseded_requests TO akai_app;
     GRANT EXECUTE ON FUNCTION ledger_refund_superseded TO akai_app;
   END IF;
 END $$;
