@@ -74,11 +74,14 @@ const failures: readonly Failure[] = [
   { what: 'who leaves in mid-stream pays nothing', tests: [leaving] },
   {
     what: 'who leaves before the usage pays nothing',
-    tests: [['test/leaving.test.ts', 'after the finish chunk: its usage is waited for']],
+    tests: [
+      ['test/leaving.test.ts', 'after the finish chunk: its usage is waited for'],
+      ['test/empty_answers.test.ts', 'a client that reads it and leaves has paid for it'],
+    ],
   },
   {
     what: 'usage of zero is replaced by a guess',
-    tests: [['test/upstreams.test.ts', 'its plausible part is charged']],
+    tests: [['test/empty_answers.test.ts', ', usage: ']],
   },
   {
     what: 'more tokens are charged than there can be',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { timeOrderedId } from '../src/ids.ts';
+import { audit } from '../src/wallet/audit.ts';
 import type { PublicReceipt, SignedReceipt } from '../src/wallet/receipt_form.ts';
 import { openBooks } from './books.ts';
 import { startHostile } from './hostile.ts';
@@ -309,4 +310,9 @@ test('every price that was charged can be looked up for ever', async () => {
   // A name that is not of its content: that of another, or of none.
   for (const id of [version?.id, 'acme/one@acme-0123456789abcdef'])
     await assert.rejects(add(id, '{}'), { code: '23514' });
+});
+
+test('the books are right after all of this', async () => {
+  await books.settled();
+  assert.deepEqual((await audit(books.sql)).findings, []);
 });

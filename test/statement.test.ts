@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { audit } from '../src/wallet/audit.ts';
 import { nano } from '../src/wallet/money.ts';
 import { creditWallet } from '../src/wallet/wallets.ts';
 import { type Books, openBooks } from './books.ts';
@@ -212,4 +213,9 @@ test('a client that does not read its export counts as under way, and is cut off
     await own[Symbol.asyncDispose]();
     await limited.remove();
   }
+});
+
+test('the books are right after all of this', async () => {
+  await books.settled();
+  assert.deepEqual((await audit(books.sql)).findings, []);
 });
