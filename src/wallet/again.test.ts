@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { countAll, moneyTables, writeHonestBooks } from '../../test/honest_books.ts';
 import { holdOf, Ledgers, settlementOf } from '../../test/ledgers.ts';
-import { timeOrderedId } from '../ids.ts';
 import { audit } from './audit.ts';
 import { keyUse, limitKey } from './key_limits.ts';
 import { nano } from './money.ts';
@@ -27,7 +26,18 @@ async function picture(): Promise<string[]> {
 
 /** As when the same key runs anew because the first request was not finished. */
 async function supersede(id: string, successor: string): Promise<void> {
-  await owner`INSERT INTO superseded_requests (id, successor) VALUES (${id}, ${successor})`;
+  await owner`
+    INSERT INTO superseded_requests (id, successor, key_id, key_hash, body_hash)
+    VALUES (${id}, ${successor}, gen_random_uuid(), '', '')`;
+}
+
+/** A request that ran instead, and was charged as much, to a wallet of its own. */
+async function chargedInstead(cost: number): Promise<string> {
+  const { ledger } = await ledgers.start();
+  const hold = holdOf(await ledgers.wallet(10_000), 1000);
+  await ledger.hold(hold);
+  await ledger.settle(settlementOf(hold, cost));
+  return hold.id;
 }
 
 async function refund(): Promise<void> {
@@ -41,6 +51,7 @@ test('recovery, the days, refunds and settlements again: not one row of the book
     await ledgers.start(),
     await ledgers.start(),
   ];
+  const successor = await chargedInstead(900);
   const asked = holdOf(books.payer, 1000);
   await dying.ledger.hold(asked);
   await dying.ledger.checkpoint({
@@ -50,7 +61,6 @@ test('recovery, the days, refunds and settlements again: not one row of the book
     outputTokens: 2,
   });
   await dying.expire(1000);
-  const successor = timeOrderedId();
   const tidy = async (): Promise<void> => {
     for (const { lease } of [awake, other]) await lease.recover();
     await supersede(asked.id, successor);
@@ -90,7 +100,7 @@ test('a refund of a superseded request goes to the wallet, once; what its key ha
   const used = await keyUse(sql, keyId, wallet);
   assert.deepEqual([used.used.total, used.used.daily, used.held], [700, 700, 0]);
   assert.equal((await ledgers.read(wallet)).balance, 9300);
-  const successor = timeOrderedId();
+  const successor = await chargedInstead(700);
   for (let time = 0; time < 2; time += 1) {
     await supersede(asked.id, successor);
     await refund();
