@@ -16,7 +16,7 @@ before(async () => {
   await writeHonestBooks(ledgers);
   // Without a month in the archives there would be no row that tells of one.
   await writePast(ledgers, await ledgers.wallet(0), 3);
-  await archiveMonth(ledgers.database.sql, monthAgo(5), folder);
+  await archiveMonth(ledgers.owner, monthAgo(5), folder);
   await countAll(ledgers);
 });
 after(async () => {
