@@ -14,7 +14,8 @@ const firstUsual = 256;
 const quantile = 0.95;
 /** How far one answer moves what was learnt: about twenty of them forget the past. */
 const pace = 0.2;
-const shortest = 64;
+/** What the first checkpoint of a stream covers: a hold of less would have to grow before the first byte. */
+const shortest = 256;
 const longest = 65_536;
 
 interface Learnt {
