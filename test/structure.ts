@@ -16,8 +16,9 @@ const layers: readonly string[][] = [
   ['gateway', 'pages'],
   ['answers'],
   ['accounts', 'sandbox'],
-  ['wallet', 'dialects'],
+  ['wallet'],
   ['catalogue'],
+  ['dialects'],
   ['db'],
   ['config', 'errors', 'ids', 'log'],
 ];

@@ -1,5 +1,7 @@
 /** The form of the catalogue's data: what a person edits in authors/ and providers/. catalogue.ts makes it ready for use. */
 
+import type { DialectName } from '../dialects/dialects.ts';
+
 /** Where a price was read; an offer names one of these. */
 export const sources = {
   pi: 'npm package @earendil-works/pi-ai 1.5.2, data of 2026-11-10',
@@ -64,8 +66,8 @@ export interface ProviderEntry {
   /** Also the stem of its variables: `groq` → `GROQ_API_KEY`, `GROQ_BASE_URL`. */
   readonly id: string;
   readonly name: string;
-  readonly dialect: 'openai';
-  /** What `/chat/completions` is appended to. */
+  readonly dialect: DialectName;
+  /** What the dialect's paths are appended to. */
   readonly baseUrl: string;
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   /**

@@ -1,24 +1,21 @@
 /** OpenAI Chat Completions as providers speak it: what we send, and how usage is read. No I/O. */
+import type { ChatBody, ChatTarget, Dialect } from './dialect.ts';
 import { type Edits, editMembers } from './members.ts';
+import { EventSplitter } from './stream.ts';
 import type { Usage, UsageRules } from './usage.ts';
 
-export const chatPath = '/chat/completions';
-
-export interface ChatBody {
-  /** The client's JSON text and what it parses to. */
-  readonly text: string;
-  readonly parsed: Readonly<Record<string, unknown>>;
-}
-
-export interface ChatTarget {
-  readonly upstreamModel: string;
-  readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
-  /** Most tokens of output for one choice that the hold pays for; null where the client's own limit is all paid for. */
-  readonly cap: number | null;
-}
+/** What it answers is what our clients read, and goes through as it is. */
+export const openai: Dialect = {
+  chatPath: () => '/chat/completions',
+  headers: (apiKey) => ['authorization', `Bearer ${apiKey}`],
+  writeChat: writeChatRequest,
+  readWhole: (text) => text,
+  isStream: (contentType) => /^text\/event-stream\b/i.test(contentType),
+  readStream: (mostEventBytes) => new EventSplitter(mostEventBytes),
+};
 
 /** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. */
-export function writeChatRequest(body: ChatBody, target: ChatTarget): string {
+function writeChatRequest(body: ChatBody, target: ChatTarget): string {
   const edits: Record<string, Edits[string]> = {
     model: JSON.stringify(target.upstreamModel),
   };

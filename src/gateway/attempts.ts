@@ -1,4 +1,5 @@
 /** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
+import { Unreadable, Unsupported } from '../dialects/dialect.ts';
 import { errorMessage } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft } from './body.ts';
@@ -26,6 +27,7 @@ interface Tries {
   readonly exchange: Outlet;
   readonly hold: OpenHold;
   readonly route: { readonly targets: readonly Target[] };
+  readonly request: { readonly stream: boolean };
 }
 
 /** A provider's refusal. `final`: what the client is told, because no other offer would do better. */
@@ -63,16 +65,23 @@ const triesOfOneOffer = 2;
  * @throws ApiError what the client is told when none does; ClientLeft; the hold's refusal
  */
 export async function firstAnswer<T>(
-  { gateway, exchange, hold, route }: Tries,
+  { gateway, exchange, hold, route, request }: Tries,
   write: (target: Target) => string,
   read: (call: UpstreamCall, target: Target) => Promise<T>,
 ): Promise<Answered<T>> {
   const attempts: Attempt[] = [];
   hold.attempts = attempts;
   let retryAfterMs: number | null = null;
+  let unsupported: Unsupported | null = null;
   for (const target of route.targets) {
+    const body = written(write, target);
+    if (body instanceof Unsupported) {
+      unsupported = body;
+      attempts.push({ provider: target.offer.provider, status: 0, reason: body.message });
+      continue;
+    }
     for (let attempt = 1; attempt <= triesOfOneOffer; attempt += 1) {
-      const call = gateway.upstreams.send(target, write(target));
+      const call = gateway.upstreams.send(target, body, request.stream);
       exchange.whenLeft(() => call.abort());
       hold.whenRefused(() => call.abort());
       try {
@@ -89,13 +98,28 @@ export async function firstAnswer<T>(
         if (error instanceof Refusal) {
           if (error.final) throw error.final;
           retryAfterMs ??= error.retryAfterMs;
-        } else if (!(error instanceof UpstreamBroken)) throw error;
+        } else if (!(error instanceof UpstreamBroken || error instanceof Unreadable)) throw error;
         if (!(error instanceof UpstreamBroken && call.status === 0 && wasReset(error))) break;
       }
     }
   }
+  // Where others were tried and failed, what this one cannot do is not the client's trouble.
+  if (unsupported && attempts.every(({ reason }) => reason === unsupported.message)) {
+    const { message, param } = unsupported;
+    throw new ApiError('invalid_request', { message, param });
+  }
   if (retryAfterMs !== null) throw new ApiError('provider_rate_limited', { retryAfterMs });
   throw new ApiError('no_provider', { cause: attempts });
+}
+
+/** The request for an offer; an Unsupported where it asks for what that cannot do. */
+function written(write: (target: Target) => string, target: Target): string | Unsupported {
+  try {
+    return write(target);
+  } catch (error) {
+    if (error instanceof Unsupported) return error;
+    throw error;
+  }
 }
 
 function attemptOf({ offer }: Target, call: UpstreamCall, error: unknown): Attempt {

@@ -1,6 +1,5 @@
 /** What one chat call carries on its way from the hold to the settlement, and how its settlement is written. */
 import type { Edits } from '../dialects/members.ts';
-import { type ChatTarget, writeChatRequest } from '../dialects/openai.ts';
 import { promptTokens, type Usage } from '../dialects/usage.ts';
 import { ApiError } from '../errors.ts';
 import type { Ledger } from '../wallet/ledger.ts';
@@ -48,9 +47,9 @@ export function requestWriter(
   request: ChatRequest,
   cap: number | null,
 ): (target: Target) => string {
-  return ({ offer, tokenLimitField }) => {
-    const chatTarget: ChatTarget = { upstreamModel: offer.upstreamModel, tokenLimitField, cap };
-    return writeChatRequest(request, chatTarget);
+  return ({ offer, dialect, tokenLimitField }) => {
+    const { upstreamModel, maxOutputTokens } = offer;
+    return dialect.writeChat(request, { upstreamModel, maxOutputTokens, tokenLimitField, cap });
   };
 }
 

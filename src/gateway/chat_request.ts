@@ -1,5 +1,6 @@
 /** What the gateway needs to know of a chat request. Named parameters are checked by type and range; everything unknown goes through. */
-import { type ChatBody, clientLimit } from '../dialects/openai.ts';
+import type { ChatBody } from '../dialects/dialect.ts';
+import { clientLimit } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 import { MoneyError, type Nano, usdAtMost } from '../wallet/money.ts';
 import { isObject, type PromptSize, promptSize } from './prompt_size.ts';

@@ -4,13 +4,16 @@ import { type Margins, marginsOf } from '../catalogue/margins.ts';
 import { allVersions, nextChange, type Offer, offersAt } from '../catalogue/offers.ts';
 import { type Config, isReal } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
+import type { Dialect } from '../dialects/dialect.ts';
+import { dialects } from '../dialects/dialects.ts';
 import { ApiError } from '../errors.ts';
 
 /** One offer and the way to its provider. */
 export interface Target {
   readonly offer: Offer;
+  readonly dialect: Dialect;
   readonly origin: string;
-  /** Path before `/chat/completions`. */
+  /** Path before the dialect's own. */
   readonly basePath: string;
   readonly apiKey: string;
   /** Of every request to it: name, value, name, value. */
@@ -136,14 +139,15 @@ function targetsOf(
 function target(offer: Offer, baseUrl: string, apiKey: string): Target {
   const url = new URL(baseUrl);
   const provider = providers.get(offer.provider);
+  const dialect = dialects[provider?.dialect ?? 'openai'];
   return {
     offer,
+    dialect,
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),
     apiKey,
     headers: [
-      'authorization',
-      `Bearer ${apiKey}`,
+      ...dialect.headers(apiKey),
       'content-type',
       'application/json',
       // What is passed on as bytes must be text.

@@ -1,7 +1,8 @@
 /** Passes a chat stream on: as it comes, as far as it is covered, as fast as the client reads. */
+import { type EventReader, StreamError } from '../dialects/stream.ts';
 import type { Coverage } from './coverage.ts';
 import type { Outlet } from './outlet.ts';
-import { type ChatEvent, ChatEvents, EventSplitter, StreamError } from './sse.ts';
+import { type ChatEvent, ChatEvents } from './sse.ts';
 import { type Sink, UpstreamBroken, type UpstreamCall } from './upstream.ts';
 
 /**
@@ -53,7 +54,7 @@ export class ChatRelay implements Sink {
   readonly #call: UpstreamCall;
   readonly #choices: number;
   readonly #settings: RelaySettings;
-  readonly #splitter: EventSplitter;
+  readonly #reader: EventReader;
   #open: () => void = () => {};
   #refuse: (error: Error) => void = () => {};
   #end: (ending: RelayEnding) => void = () => {};
@@ -73,6 +74,7 @@ export class ChatRelay implements Sink {
   /** @param choices how many must finish before the answer has, @param id and @param model JSON texts */
   constructor(
     call: UpstreamCall,
+    reader: EventReader,
     choices: number,
     id: string,
     model: string,
@@ -81,7 +83,7 @@ export class ChatRelay implements Sink {
     this.#call = call;
     this.#choices = choices;
     this.#settings = settings;
-    this.#splitter = new EventSplitter(settings.maxEventBytes);
+    this.#reader = reader;
     this.events = new ChatEvents(id, model);
     this.opened = new Promise((resolve, reject) => {
       this.#open = resolve;
@@ -133,7 +135,7 @@ export class ChatRelay implements Sink {
   data(chunk: Buffer): void {
     if (this.#isEnded) return;
     try {
-      for (const event of this.#splitter.push(chunk)) this.#take(this.events.read(event));
+      for (const event of this.#reader.push(chunk)) this.#take(this.events.read(event));
     } catch (error) {
       this.#over('broken', error);
       return;
@@ -143,8 +145,7 @@ export class ChatRelay implements Sink {
 
   end(): void {
     try {
-      const rest = this.#splitter.end();
-      if (rest) this.#take(this.events.read(rest));
+      for (const event of this.#reader.end()) this.#take(this.events.read(event));
     } catch (error) {
       this.#over('broken', error);
       return;

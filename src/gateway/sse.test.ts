@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ChatEvents, EventSplitter, StreamError } from './sse.ts';
+import { EventSplitter, StreamError } from '../dialects/stream.ts';
+import { ChatEvents } from './sse.ts';
 
 const upstreamHead = { id: 'up-1', object: 'chat.completion.chunk', created: 7, model: 'up-model' };
 
@@ -22,8 +23,7 @@ function relay(
     events.push(...splitter.push(bytes.subarray(from, cut)));
     from = cut;
   }
-  const rest = splitter.end();
-  if (rest) events.push(rest);
+  events.push(...splitter.end());
   const read = events.map((event) => chat.read(event));
   return {
     events,

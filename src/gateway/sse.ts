@@ -5,51 +5,8 @@
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
 import { editMembers } from '../dialects/members.ts';
+import { StreamError } from '../dialects/stream.ts';
 import { generatedBytes as generatedIn } from './generated.ts';
-
-export class StreamError extends Error {}
-
-/** Bytes, split anywhere, to whole events without their final blank line. */
-export class EventSplitter {
-  readonly #largest: number;
-  #rest = '';
-
-  /** @param largest bytes that one event may have */
-  constructor(largest: number) {
-    this.#largest = largest;
-  }
-
-  /** @throws StreamError when an event grows beyond the limit */
-  push(chunk: Buffer): string[] {
-    let text = this.#rest + chunk.toString('latin1');
-    if (text.includes('\r')) text = normalised(text);
-    const events: string[] = [];
-    let from = 0;
-    for (;;) {
-      const to = text.indexOf('\n\n', from);
-      if (to === -1) break;
-      if (to > from) events.push(text.slice(from, to));
-      from = to + 2;
-    }
-    this.#rest = from === 0 ? text : text.slice(from);
-    if (this.#rest.length > this.#largest) throw new StreamError('an event is too large');
-    return events;
-  }
-
-  /** What stands behind the last blank line when the stream has ended: a final event some providers do not close. */
-  end(): string | null {
-    const rest = this.#rest.trimEnd();
-    this.#rest = '';
-    return rest === '' ? null : rest;
-  }
-}
-
-/** Lines may end in CR, LF or both; a CR at the very end may be half of a CRLF. JSON text holds neither. */
-function normalised(text: string): string {
-  const half = text.endsWith('\r');
-  const lines = (half ? text.slice(0, -1) : text).replace(/\r\n?/g, '\n');
-  return half ? `${lines}\r` : lines;
-}
 
 /** What an event of a chat stream is to us. `text` is what goes to the client, blank line included; empty for nothing. */
 export interface ChatEvent {

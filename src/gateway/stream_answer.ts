@@ -28,12 +28,13 @@ export async function streamAnswer(call: Call): Promise<void> {
   const { gateway, exchange, request, route, plan, hold } = call;
   const cap = capOf(call);
   const write = requestWriter(request, cap);
-  const answered = await firstAnswer(call, write, async (upstream) => {
-    if (!/^text\/event-stream\b/i.test(upstream.header('content-type')))
+  const answered = await firstAnswer(call, write, async (upstream, { dialect }) => {
+    if (!dialect.isStream(upstream.header('content-type')))
       throw new UpstreamBroken('the provider did not stream');
     const id = `"chatcmpl-${exchange.plainId}"`;
     const model = JSON.stringify(route.model.id);
-    const relay = new ChatRelay(upstream, request.choices, id, model, gateway.relay);
+    const reader = dialect.readStream(gateway.relay.maxEventBytes, request);
+    const relay = new ChatRelay(upstream, reader, request.choices, id, model, gateway.relay);
     await relay.opened;
     return relay;
   });

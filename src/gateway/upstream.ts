@@ -1,6 +1,5 @@
 /** Calls to providers: one connection pool an origin, timeouts, abort, back pressure. */
 import { type Dispatcher, Pool } from 'undici';
-import { chatPath } from '../dialects/openai.ts';
 import type { Target } from './choose.ts';
 
 export interface UpstreamSettings {
@@ -151,10 +150,11 @@ export class Upstreams {
   }
 
   /** Sends a chat request. The call may be aborted at once; `started`, which the caller awaits at once, tells how it went. */
-  send(target: Target, body: string): UpstreamCall {
+  send(target: Target, body: string, isStreamed: boolean): UpstreamCall {
     const call = new UpstreamCall();
+    const { basePath, dialect, offer } = target;
     const options: Dispatcher.DispatchOptions = {
-      path: target.basePath + chatPath,
+      path: basePath + dialect.chatPath(offer.upstreamModel, isStreamed),
       method: 'POST',
       headers: [...target.headers],
       body,

@@ -21,8 +21,10 @@ import { UpstreamBroken } from './upstream.ts';
 export async function wholeAnswer(call: Call): Promise<void> {
   const { gateway, exchange, request, route, hold } = call;
   const cap = capOf(call);
-  const answered = await firstAnswer(call, requestWriter(request, cap), async (upstream) =>
-    readWhole(await upstream.text(gateway.upstreams.maxAnswerBytes)),
+  const answered = await firstAnswer(call, requestWriter(request, cap), async (upstream, target) =>
+    readWhole(
+      target.dialect.readWhole(await upstream.text(gateway.upstreams.maxAnswerBytes), request),
+    ),
   );
   const { text, parsed } = answered.answer;
   const bytes = allGenerated(parsed);

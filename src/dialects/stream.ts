@@ -1,0 +1,58 @@
+/**
+ * Server-sent events: bytes, split anywhere, to whole events.
+ *
+ * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
+ */
+
+/** The bytes of a stream are not what their dialect says. */
+export class StreamError extends Error {}
+
+/** Takes the bytes of a provider's stream and gives events of an OpenAI chat stream, each without its final blank line. */
+export interface EventReader {
+  /** @throws StreamError */
+  push(chunk: Buffer): string[];
+  /** What is left when the stream has ended. @throws StreamError */
+  end(): string[];
+}
+
+/** Bytes, split anywhere, to whole events without their final blank line. */
+export class EventSplitter implements EventReader {
+  readonly #largest: number;
+  #rest = '';
+
+  /** @param largest bytes that one event may have */
+  constructor(largest: number) {
+    this.#largest = largest;
+  }
+
+  /** @throws StreamError when an event grows beyond the limit */
+  push(chunk: Buffer): string[] {
+    let text = this.#rest + chunk.toString('latin1');
+    if (text.includes('\r')) text = normalised(text);
+    const events: string[] = [];
+    let from = 0;
+    for (;;) {
+      const to = text.indexOf('\n\n', from);
+      if (to === -1) break;
+      if (to > from) events.push(text.slice(from, to));
+      from = to + 2;
+    }
+    this.#rest = from === 0 ? text : text.slice(from);
+    if (this.#rest.length > this.#largest) throw new StreamError('an event is too large');
+    return events;
+  }
+
+  /** What stands behind the last blank line when the stream has ended: a final event some providers do not close. */
+  end(): string[] {
+    const rest = this.#rest.trimEnd();
+    this.#rest = '';
+    return rest === '' ? [] : [rest];
+  }
+}
+
+/** Lines may end in CR, LF or both; a CR at the very end may be half of a CRLF. JSON text holds neither. */
+function normalised(text: string): string {
+  const half = text.endsWith('\r');
+  const lines = (half ? text.slice(0, -1) : text).replace(/\r\n?/g, '\n');
+  return half ? `${lines}\r` : lines;
+}
