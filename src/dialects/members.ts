@@ -1,7 +1,16 @@
 /**
- * Edits the members of a JSON object in its text, so that everything else goes through byte for byte.
+ * Members of a JSON object: read by name, and edited in its text, so that everything else goes through byte for byte.
  * Fenced for speed: finding the members of a 10 kB body takes a few µs, a fraction of writing it anew.
  */
+
+/** What JSON brought, of which only the names are known. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The members of any value: none where it is no object. An array's are named by their index. */
+export function fields(value: unknown): Fields {
+  // as: any object may be read by name
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
 
 const quote = 34;
 const backslash = 92;
@@ -69,11 +78,7 @@ export type Edits = Readonly<Record<string, string | null | ((old: string) => st
  * @param text valid JSON of an object
  * @param parsed what `text` parses to
  */
-export function editMembers(
-  text: string,
-  parsed: Readonly<Record<string, unknown>>,
-  edits: Edits,
-): string {
+export function editMembers(text: string, parsed: Fields, edits: Edits): string {
   const names = Object.keys(edits);
   let members = 0;
   /** Bits of the names that were met. */
@@ -135,7 +140,7 @@ function nameAt(names: readonly string[], text: string, from: number, to: number
   return -1;
 }
 
-function sizeOf(parsed: Readonly<Record<string, unknown>>): number {
+function sizeOf(parsed: Fields): number {
   let size = 0;
   for (const _ in parsed) size += 1;
   return size;
@@ -147,7 +152,7 @@ function valueEndOf(text: string, start: number): number {
   return code === openBrace || code === openBracket ? nestEnd(text, start) : scalarEnd(text, start);
 }
 
-function rewrite(parsed: Readonly<Record<string, unknown>>, edits: Edits): string {
+function rewrite(parsed: Fields, edits: Edits): string {
   const members = new Map(
     Object.entries(parsed).map(([name, value]) => [name, JSON.stringify(value)]),
   );

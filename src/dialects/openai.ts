@@ -1,6 +1,6 @@
 /** OpenAI Chat Completions as providers speak it: what we send, and how usage is read. No I/O. */
 import type { ChatBody, ChatTarget, Dialect } from './dialect.ts';
-import { type Edits, editMembers } from './members.ts';
+import { type Edits, editMembers, type Fields, fields } from './members.ts';
 import { EventSplitter } from './stream.ts';
 import type { Usage, UsageRules } from './usage.ts';
 
@@ -51,13 +51,6 @@ export function clientLimit(parsed: Readonly<Record<string, unknown>>): number |
 function options(parsed: Readonly<Record<string, unknown>>): object {
   const { stream_options } = parsed;
   return typeof stream_options === 'object' && stream_options !== null ? stream_options : {};
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  // as: any object may be read by name
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
 /** No context window comes near it: a number beyond is no count of tokens. */

@@ -3,7 +3,7 @@
  * checkpoints grow with. A member that nobody here knows counts as well: what a client can read is never free because it is new.
  */
 
-type Fields = Readonly<Record<string, unknown>>;
+import { fields } from '../dialects/members.ts';
 
 /** Says which part it is, not what is in it. */
 const bookkeeping: ReadonlySet<string> = new Set(['index', 'id', 'type']);
@@ -55,9 +55,4 @@ function isVoid(value: unknown): boolean {
   if (typeof value !== 'object' || value === null)
     return value === undefined || value === null || value === false;
   return Object.keys(value).length === 0;
-}
-
-function fields(value: unknown): Fields {
-  // as: any object may be read by name
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }

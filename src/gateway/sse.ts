@@ -4,7 +4,7 @@
  *
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
-import { editMembers } from '../dialects/members.ts';
+import { editMembers, type Fields, fields } from '../dialects/members.ts';
 import { StreamError } from '../dialects/stream.ts';
 import { generatedBytes as generatedIn } from './generated.ts';
 
@@ -42,13 +42,6 @@ interface Template {
   readonly tail: string;
   /** Bytes of the text that it was learned from. */
   readonly textBytes: number;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  // as: any object may be read by name
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
 /** Gives the events of one stream our id and model; takes usage out of them, which leaves in a last chunk of its own. */

@@ -1,5 +1,5 @@
 /** An answer in one piece: read whole, settled, then sent. */
-import { editMembers } from '../dialects/members.ts';
+import { editMembers, type Fields, fields } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
 import { formatUsd, nano } from '../wallet/money.ts';
 import { firstAnswer } from './attempts.ts';
@@ -51,13 +51,6 @@ export async function wholeAnswer(call: Call): Promise<void> {
     usage: reported ? withCost : usageText(usage, cost, cap),
   });
   exchange.json(body, ['x-cost-usd', cost, ...clampedHeader(cap)]);
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  // as: any object may be read by name
-  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
 /** @throws UpstreamBroken for what is no chat completion */
