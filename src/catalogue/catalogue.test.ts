@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
+import { dialects } from '../dialects/dialects.ts';
 import {
   authorEntries,
   catalogueDate,
@@ -47,7 +48,7 @@ const Offer = z.strictObject({
 const Provider = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]+$/),
   name: z.string().min(1),
-  dialect: z.literal('openai'),
+  dialect: z.enum(Object.keys(dialects)),
   baseUrl: z.url({ protocol: /^https$/ }).regex(/[^/]$/),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
@@ -69,6 +70,7 @@ const Author = z.strictObject({
         input: z.array(z.enum(['image', 'file', 'audio', 'video'])).optional(),
         reasoning: z.boolean().optional(),
         parameters: z.string().regex(/^[a-z_]+( [a-z_]+)*$/),
+        constraints: z.array(z.string()).optional(),
         aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/)).optional(),
         sunset: z.strictObject({ date: day, replacedBy: z.string().nullable() }).optional(),
       }),

@@ -110,6 +110,7 @@ function datedOffer(
         model.maxOutputTokens,
         entry.maxOutputTokens ?? model.maxOutputTokens,
       ),
+      constraints: model.constraints ?? [],
       periods: offerPeriods(entry),
     };
   } catch (cause) {

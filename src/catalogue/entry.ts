@@ -83,6 +83,13 @@ export interface ProviderEntry {
   readonly offers: readonly OfferEntry[];
 }
 
+/** What a model answers with a 400 although its dialect has a word for it. */
+export type Constraint =
+  | 'rejects_sampling_params'
+  | 'rejects_forced_tool_choice'
+  | 'thinking_cannot_be_disabled'
+  | 'rejects_thinking_budget_tokens';
+
 export interface ModelEntry {
   /** The part of the id after the author. */
   readonly name: string;
@@ -99,6 +106,7 @@ export interface ModelEntry {
   readonly reasoning?: boolean;
   /** Request parameters that it understands, separated by blanks. */
   readonly parameters: string;
+  readonly constraints?: readonly Constraint[];
   readonly aliases?: readonly string[];
   /** Day on which the maker switches it off, and the id that takes its place. */
   readonly sunset?: { readonly date: string; readonly replacedBy: string | null };

@@ -1,6 +1,7 @@
 /** One model at one provider, at the prices of one moment with the operator's margin in them; and the name of these prices. */
 
 import { hash } from 'node:crypto';
+import type { Constraint } from './entry.ts';
 import type { Margins } from './margins.ts';
 import { type Period, type PriceLevel, type Prices, priceLevels, withMargin } from './prices.ts';
 
@@ -13,6 +14,7 @@ interface Seller {
   /** Tokens: the smaller of what the model can and the provider allows. */
   readonly contextLength: number;
   readonly maxOutputTokens: number;
+  readonly constraints: readonly Constraint[];
 }
 
 /** An offer with all prices that are known for it, past and to come. */

@@ -18,6 +18,8 @@ export interface ChatTarget {
   readonly cap: number | null;
   /** Most tokens of output that the model can give: for providers that want a limit in every request. */
   readonly maxOutputTokens: number;
+  /** What this model refuses, by the names that the catalogue uses; never looked at for a dialect that forwards as it is. */
+  readonly constraints: readonly string[];
 }
 
 /** The request asks for what this provider cannot do, and leaving it out would change what is answered. */

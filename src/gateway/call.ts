@@ -48,8 +48,14 @@ export function requestWriter(
   cap: number | null,
 ): (target: Target) => string {
   return ({ offer, dialect, tokenLimitField }) => {
-    const { upstreamModel, maxOutputTokens } = offer;
-    return dialect.writeChat(request, { upstreamModel, maxOutputTokens, tokenLimitField, cap });
+    const { upstreamModel, maxOutputTokens, constraints } = offer;
+    return dialect.writeChat(request, {
+      upstreamModel,
+      maxOutputTokens,
+      constraints,
+      tokenLimitField,
+      cap,
+    });
   };
 }
 

@@ -67,6 +67,7 @@ function randomOffer(): Sold {
     upstreamModel: 'one',
     contextLength: 1_000_000,
     maxOutputTokens: 100_000,
+    constraints: [],
     periods: offerPeriods({
       prices,
       tiers: tiers.map((tier) => ({ aboveInputTokens: tier.above, ...tier.prices })),

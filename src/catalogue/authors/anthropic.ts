@@ -1,7 +1,14 @@
-import type { AuthorEntry } from '../entry.ts';
+import type { AuthorEntry, Constraint } from '../entry.ts';
 
 const parameters =
   'include_reasoning max_completion_tokens max_tokens parallel_tool_calls reasoning reasoning_effort response_format stop stream stream_options structured_outputs tool_choice tools';
+
+const current: readonly Constraint[] = [
+  'rejects_sampling_params',
+  'rejects_forced_tool_choice',
+  'thinking_cannot_be_disabled',
+  'rejects_thinking_budget_tokens',
+];
 
 export const anthropic: AuthorEntry = {
   id: 'anthropic',
@@ -34,6 +41,7 @@ export const anthropic: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters,
+      constraints: current,
       aliases: ['anthropic/claude-opus-5-5'],
     },
     {
@@ -45,6 +53,7 @@ export const anthropic: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters,
+      constraints: current,
       aliases: ['anthropic/claude-sonnet-5-5'],
     },
     {
@@ -56,6 +65,7 @@ export const anthropic: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters,
+      constraints: ['rejects_sampling_params', 'rejects_thinking_budget_tokens'],
       aliases: ['anthropic/claude-haiku-5-5'],
     },
   ],
