@@ -50,4 +50,6 @@ export interface Dialect {
   isStream(contentType: string): boolean;
   /** Reads a streamed answer. @param mostEventBytes that one event of it may have */
   readStream(mostEventBytes: number, body: ChatBody): EventReader;
+  /** When to come again, where a provider says that in the body of its 429; ms. */
+  retryAfterMs?(errorBody: string): number | null;
 }

@@ -1,7 +1,10 @@
 /** Every dialect, under the name by which the catalogue's providers choose it. */
 import type { Dialect } from './dialect.ts';
+import { gemini, vertex } from './gemini.ts';
 import { openai } from './openai.ts';
 
-export const dialects = { openai } as const satisfies Readonly<Record<string, Dialect>>;
+export const dialects = { openai, gemini, vertex } as const satisfies Readonly<
+  Record<string, Dialect>
+>;
 
 export type DialectName = keyof typeof dialects;

@@ -147,7 +147,12 @@ async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
   if (status === 413)
     return new Refusal(status, message, rejected('request_too_large', message), null);
   if (status === 429 && !/insufficient_quota|exceeded_current_quota/.test(body))
-    return new Refusal(status, message, null, retryAfter(call) ?? defaultRetryAfterMs);
+    return new Refusal(
+      status,
+      message,
+      null,
+      retryAfter(call) ?? target.dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs,
+    );
   return new Refusal(status, message, null, null);
 }
 
