@@ -68,19 +68,17 @@ export class Choice {
     const { text, functionCall, inlineData, thought, thoughtSignature } = part;
     const signature = typeof thoughtSignature === 'string' ? thoughtSignature : null;
     if (functionCall !== undefined) return this.#call(fields(functionCall), signature);
-    if (inlineData !== undefined) return thought === true ? null : this.#media(fields(inlineData));
-    const said = typeof text === 'string' && text !== '' ? text : null;
     const signed = signature === null ? [] : [this.#encrypted(signature)];
-    if (said === null) return signature === null ? null : { reasoning_details: signed };
-    if (thought !== true)
-      return signature === null ? { content: said } : { content: said, reasoning_details: signed };
-    const shown = {
-      type: 'reasoning.text',
-      text: said,
-      format: reasoningFormat,
-      index: 0,
-    } as const;
-    return { reasoning: said, reasoning_details: [shown, ...signed] };
+    const said = typeof text === 'string' ? text : '';
+    if (thought === true && said !== '') {
+      const shown = { type: 'reasoning.text', text: said, format: reasoningFormat } as const;
+      return { reasoning: said, reasoning_details: [{ ...shown, index: 0 }, ...signed] };
+    }
+    // Images in a thought are drafts.
+    const media = thought === true ? null : this.#media(fields(inlineData));
+    const delta = { ...(said === '' ? {} : { content: said }), ...media };
+    if (signature !== null) return { ...delta, reasoning_details: signed };
+    return said === '' && media === null ? null : delta;
   }
 
   /** @returns the reason in OpenAI's words; null where the answer is none. */

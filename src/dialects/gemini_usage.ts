@@ -28,10 +28,10 @@ const known: ReadonlySet<string> = new Set([
   'initialPromptTokenCount',
 ]);
 
-/** A number as it is, so that nonsense is recognised where usage is priced; left out, it is 0. */
+/** 0 where it is left out. Nonsense must not vanish in a sum: with it the usage as a whole is none. */
 function count(value: unknown): number {
   if (value === undefined || value === null) return 0;
-  return typeof value === 'number' ? value : Number.NaN;
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : Number.NaN;
 }
 
 /**
@@ -42,8 +42,7 @@ export function usageOf(metadata: unknown): Fields | null {
   const usage = fields(metadata);
   if (usage.promptTokenCount === undefined && usage.totalTokenCount === undefined) return null;
   const prompt = count(usage.promptTokenCount) + count(usage.toolUsePromptTokenCount);
-  const thoughts = count(usage.thoughtsTokenCount);
-  const completion = count(usage.candidatesTokenCount) + thoughts;
+  const completion = count(usage.candidatesTokenCount) + count(usage.thoughtsTokenCount);
   const cached = byModality(usage.cacheTokensDetails);
   const asked = byModality(usage.toolUsePromptTokensDetails, byModality(usage.promptTokensDetails));
   const unknown = Object.entries(usage).filter(
@@ -54,12 +53,12 @@ export function usageOf(metadata: unknown): Fields | null {
     completion_tokens: completion,
     total_tokens: usage.totalTokenCount ?? prompt + completion,
     prompt_tokens_details: {
-      cached_tokens: count(usage.cachedContentTokenCount),
+      cached_tokens: usage.cachedContentTokenCount ?? 0,
       ...asked,
       ...(Object.keys(cached).length > 0 ? { cached_tokens_details: cached } : {}),
     },
     completion_tokens_details: {
-      reasoning_tokens: thoughts,
+      reasoning_tokens: usage.thoughtsTokenCount ?? 0,
       ...byModality(usage.candidatesTokensDetails),
     },
     ...Object.fromEntries(unknown),

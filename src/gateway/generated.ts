@@ -3,10 +3,10 @@
  * checkpoints grow with. A member that nobody here knows counts as well: what a client can read is never free because it is new.
  */
 
-import { fields } from '../dialects/members.ts';
+import { type Fields, fields } from '../dialects/members.ts';
 
-/** Says which part it is, not what is in it. */
-const bookkeeping: ReadonlySet<string> = new Set(['index', 'id', 'type']);
+/** Says which part it is, not what is in it; a signature, which only its provider can read, goes with it. */
+const bookkeeping: ReadonlySet<string> = new Set(['index', 'id', 'type', 'extra_content']);
 
 /**
  * Bytes of UTF-8 in a choice of an answer, streamed or whole: strings as they are, tool calls and parts of content by their strings,
@@ -22,17 +22,26 @@ export function generatedBytes(choice: unknown): number {
     const member = members[name];
     // Most often a chunk brings nothing but its content.
     if (typeof member === 'string') sum += name === 'role' ? 0 : Buffer.byteLength(member);
-    else if (member !== null) sum += weightOf(name, member);
+    else if (member !== null) sum += weightOf(name, member, members);
   }
   return sum;
 }
 
-function weightOf(name: string, member: unknown): number {
+function weightOf(name: string, member: unknown, beside: Fields): number {
   if (name === 'role') return 0;
+  if (name === 'reasoning_details' && Array.isArray(member))
+    return weight(member.filter((detail) => !isCounted(detail, beside)));
   if (name === 'function_call') return partBytes(member, 1);
   if (name !== 'tool_calls' && name !== 'content') return weight(member);
   if (!Array.isArray(member)) return weight(member);
   return member.reduce((sum: number, part: unknown) => sum + partBytes(part, 2), 0);
+}
+
+/** Signatures are nothing to be read, and reasoning may be told twice: as text, and in OpenRouter's details. */
+function isCounted(detail: unknown, { reasoning }: Fields): boolean {
+  const { type } = fields(detail);
+  if (type === 'reasoning.encrypted') return true;
+  return type === 'reasoning.text' && typeof reasoning === 'string' && reasoning !== '';
 }
 
 /** Of a tool call, a function call or a part of content. @param depth levels of objects in which the strings stand */
