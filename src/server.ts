@@ -25,7 +25,7 @@ import { createLog, type Log } from './log.ts';
 import { curlCommand } from './pages/home.ts';
 import { buildPages } from './pages/pages.ts';
 import { type Api, answer } from './routes.ts';
-import { startSandboxProvider } from './sandbox/openai.ts';
+import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
 import { booksState } from './wallet/books_state.ts';
 import { DayCounter } from './wallet/day_totals.ts';

@@ -4,7 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { models } from '../catalogue/catalogue.ts';
-import { type Sandbox, startSandboxProvider } from './openai.ts';
+import { type Sandbox, startSandboxProvider } from './provider.ts';
 import { countTokens } from './tokens.ts';
 
 type Params = OpenAI.Chat.ChatCompletionCreateParamsNonStreaming;

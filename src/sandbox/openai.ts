@@ -1,42 +1,8 @@
-/** Stands in for model providers that have no key: answers POST /v1/chat/completions on loopback as OpenAI would on the wire. */
+/** OpenAI's form of a stand-in: `POST /v1/chat/completions` and `GET /v1/models`, on the wire as OpenAI has them. */
 
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { models, providers } from '../catalogue/catalogue.ts';
-import { providerVariables } from '../config.ts';
 import { type Answer, answer, type Call, type Choice, randomId, type StandIn } from './answer.ts';
+import type { Form, Reply } from './form.ts';
 import { type ChatRequest, Refusal, readChatRequest } from './request.ts';
-
-export interface Sandbox {
-  /** `http://127.0.0.1:PORT/v1` */
-  readonly baseUrl: string;
-  /** Cuts open answers and stops listening. */
-  close(): Promise<void>;
-}
-
-const largestBody = 64_000_000;
-
-/** By the provider's name of the model; several providers may share one. */
-function standIns(): Map<string, StandIn> {
-  const found = new Map<string, StandIn>();
-  for (const model of models.values())
-    for (const { provider, upstreamModel } of model.offers) {
-      if (found.has(upstreamModel)) continue;
-      const dated = model.aliases.find((alias) => /-\d{4}-\d{2}-\d{2}$/.test(alias));
-      found.set(upstreamModel, {
-        title: model.name,
-        snapshot: dated?.endsWith(upstreamModel + dated.slice(-11))
-          ? upstreamModel + dated.slice(-11)
-          : upstreamModel,
-        provider,
-        keyVariable: providerVariables(provider).apiKey,
-        reasoning: model.reasoning,
-        completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning === true,
-      });
-    }
-  return found;
-}
 
 function usageOf({ promptTokens, choices }: Answer, model: StandIn): object {
   const visible = choices.reduce((sum, choice) => sum + choice.visibleTokens, 0);
@@ -136,7 +102,7 @@ function* deltasOf(choice: Choice, request: ChatRequest): Generator<Delta> {
   yield { delta: {}, logprobs: null, finish_reason: choice.finish };
 }
 
-/** The `data:` lines of a stream; several choices take turns. */
+/** The events of a stream; several choices take turns. */
 function* chunks(request: ChatRequest, model: StandIn, given: Answer): Generator<string> {
   const base = {
     id: randomId('chatcmpl-'),
@@ -153,46 +119,14 @@ function* chunks(request: ChatRequest, model: StandIn, given: Answer): Generator
     for (const turn of turns) {
       const { value, done } = turn.deltas.next();
       if (done) continue;
-      yield JSON.stringify({ ...base, choices: [{ index: turn.index, ...value }], ...none });
+      yield `data: ${JSON.stringify({ ...base, choices: [{ index: turn.index, ...value }], ...none })}`;
       going.push(turn);
     }
     turns = going;
   }
   if (request.includeUsage)
-    yield JSON.stringify({ ...base, choices: [], usage: usageOf(given, model) });
-  yield '[DONE]';
-}
-
-async function stream(
-  lines: Iterable<string>,
-  response: ServerResponse,
-  paceMs: number,
-): Promise<void> {
-  response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache',
-  });
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
-  for (const line of lines) {
-    if (gone.signal.aborted) return;
-    if (!response.write(`data: ${line}\n\n`))
-      await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
-    if (paceMs > 0 && line !== '[DONE]') await sleep(paceMs);
-  }
-  response.end();
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request) {
-    const bytes = Buffer.from(part);
-    size += bytes.length;
-    if (size > largestBody) throw new Refusal(413, 'The request is too large.', null);
-    parts.push(bytes);
-  }
-  return Buffer.concat(parts).toString();
+    yield `data: ${JSON.stringify({ ...base, choices: [], usage: usageOf(given, model) })}`;
+  yield 'data: [DONE]';
 }
 
 function modelList(known: ReadonlyMap<string, StandIn>): string {
@@ -205,66 +139,24 @@ function modelList(known: ReadonlyMap<string, StandIn>): string {
   return JSON.stringify({ object: 'list', data });
 }
 
-function sendJson(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-  });
-  response.end(body);
-}
-
-async function handle(
-  request: IncomingMessage,
-  response: ServerResponse,
-  known: ReadonlyMap<string, StandIn>,
-  paceMs: number,
-): Promise<void> {
+function reply(where: string, body: string, known: ReadonlyMap<string, StandIn>): Reply {
   const started = performance.now();
-  response.setHeader('x-request-id', randomId('req_'));
-  response.setHeader('openai-version', '2020-10-01');
-  const where = `${request.method} ${request.url}`;
-  if (where === 'GET /v1/models') return sendJson(response, 200, modelList(known));
+  if (where === 'GET /v1/models') return { json: modelList(known) };
   if (where !== 'POST /v1/chat/completions') throw new Refusal(404, `Invalid URL (${where})`, null);
-  const chat = readChatRequest(await readBody(request));
+  const chat = readChatRequest(body);
   const model = known.get(chat.model);
   if (!model)
     throw new Refusal(404, `The model '${chat.model}' does not exist.`, 'model_not_found', 'model');
   const given = answer(chat, model);
-  response.setHeader('openai-processing-ms', Math.ceil(performance.now() - started));
-  if (chat.stream) await stream(chunks(chat, model, given), response, paceMs);
-  else sendJson(response, 200, completionBody(chat, model, given));
+  const headers = { 'openai-processing-ms': String(Math.ceil(performance.now() - started)) };
+  if (!chat.stream) return { headers, json: completionBody(chat, model, given) };
+  return { headers, events: chunks(chat, model, given) };
 }
 
-function refuse(error: unknown, response: ServerResponse): void {
-  if (response.headersSent || response.destroyed) {
-    response.destroy();
-    return;
-  }
-  const refusal =
-    error instanceof Refusal ? error : new Refusal(500, 'The sandbox failed.', 'server_error');
-  if (refusal.status === 413) response.setHeader('connection', 'close');
-  sendJson(response, refusal.status, refusal.body());
-}
-
-/**
- * Listens on a free port of 127.0.0.1. Needs no key: whoever is on this machine may ask.
- * @param options.paceMs between the chunks of a stream
- */
-export async function startSandboxProvider({ paceMs = 4 } = {}): Promise<Sandbox> {
-  const known = standIns();
-  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-    handle(request, response, known, paceMs).catch((error: unknown) => refuse(error, response));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The sandbox has no port.');
-  return {
-    baseUrl: `http://127.0.0.1:${address.port}/v1`,
-    async close() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    },
-  };
-}
+export const openaiForm: Form = {
+  // Whatever nobody else takes.
+  takes: () => true,
+  reply: ({ where, body }, known) => reply(where, body, known),
+  headers: () => ({ 'x-request-id': randomId('req_'), 'openai-version': '2020-10-01' }),
+  refusal: (refusal) => refusal.body(),
+};

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Sandbox, startSandboxProvider } from './openai.ts';
+import { type Sandbox, startSandboxProvider } from './provider.ts';
 
 let sandbox: Sandbox;
 before(async () => {
