@@ -103,7 +103,7 @@ function assertLike(actual: unknown, expected: unknown): void {
 
 function assertCreated(parts: readonly unknown[]): void {
   const created = new Set(parts.map((part) => fields(part).created));
-  assert.equal(created.size, 1, '`created` is the same everywhere');
+  assert.ok(created.size <= 1, '`created` is the same everywhere');
   for (const seconds of created) assert.ok(Number.isInteger(seconds) && Number(seconds) > 1.5e9);
 }
 
