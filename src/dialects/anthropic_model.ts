@@ -21,7 +21,7 @@ export interface Abilities {
 const newest = 99;
 
 /** 4.6 of `claude-opus-4-6`, 3.5 of `claude-3-5-sonnet-20241022`, 4 of `claude-sonnet-4-20250514`; a name without one is newer than all. */
-export function generationOf(upstreamModel: string): number {
+function generationOf(upstreamModel: string): number {
   const found = /claude-(?:[a-z]+-)?(\d)(?:[-.](\d)(?!\d))?(?!\d)/.exec(upstreamModel);
   return found ? Number(`${found[1]}.${found[2] ?? 0}`) : newest;
 }

@@ -40,6 +40,7 @@ test('text counts by its bytes, calls and parts by their strings, the rest by it
     [{ content: [{ type: 'image_url', image_url: { url: 'data:,x' } }] }, 7],
     [{ reasoning_details: [{ text: 'ab' }] }, '[{"text":"ab"}]'.length],
     [{ reasoning: 'ab', reasoning_details: [{ type: 'reasoning.text', text: 'ab' }] }, 2],
+    [{ reasoning_details: [{ type: 'reasoning.text', signature: 'c2ln' }] }, 0],
     [{ content: 'a', reasoning_details: [{ type: 'reasoning.encrypted', data: 'c2ln' }] }, 1],
     [{ tool_calls: [{ function: { name: 'f' }, extra_content: { google: { x: 'c2ln' } } }] }, 1],
     [{ score: 0 }, 1],

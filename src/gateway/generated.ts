@@ -39,9 +39,12 @@ function weightOf(name: string, member: unknown, beside: Fields): number {
 
 /** Signatures are nothing to be read, and reasoning may be told twice: as text, and in OpenRouter's details. */
 function isCounted(detail: unknown, { reasoning }: Fields): boolean {
-  const { type } = fields(detail);
+  const { type, text } = fields(detail);
   if (type === 'reasoning.encrypted') return true;
-  return type === 'reasoning.text' && typeof reasoning === 'string' && reasoning !== '';
+  if (type !== 'reasoning.text') return false;
+  return (
+    typeof text !== 'string' || text === '' || (typeof reasoning === 'string' && reasoning !== '')
+  );
 }
 
 /** Of a tool call, a function call or a part of content. @param depth levels of objects in which the strings stand */
