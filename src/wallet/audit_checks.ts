@@ -42,25 +42,46 @@ function seal(name: string, scope: Scope, table: keyof typeof sealed, id = 'id')
   };
 }
 
+/** @param accounts a table of all that the transfers within may name */
+function withoutAccounts(within: Within, accounts: string): string {
+  return `
+    SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
+    LEFT JOIN ${accounts} d ON d.id = t.debit LEFT JOIN ${accounts} c ON c.id = t.credit
+    WHERE ${within('t.id')} AND (d.id IS NULL OR c.id IS NULL OR t.amount <= 0)`;
+}
+
+/** @param accounts a table of all that the transfers within may name */
+function withOtherAccounts(within: Within, accounts: string): string {
+  return `
+    SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
+    JOIN ${accounts} d ON d.id = t.debit JOIN ${accounts} c ON c.id = t.credit
+    WHERE ${within('t.id')} AND CASE t.kind
+      WHEN 'charge' THEN d.kind <> 'wallet' OR c.name IS DISTINCT FROM 'revenue'
+      WHEN 'loss' THEN d.name IS DISTINCT FROM 'operator_loss' OR c.name IS DISTINCT FROM 'revenue'
+      ELSE d.kind <> 'platform' OR c.kind <> 'wallet' END`;
+}
+
+/** Looks each account up once: of all that there are, a step needs few. */
+function namedAccounts(within: Within): string {
+  return `WITH named AS MATERIALIZED (
+    SELECT id, kind, name FROM ledger_accounts WHERE id = ANY (ARRAY(
+      SELECT debit FROM transfers WHERE ${within('id')} UNION SELECT credit FROM transfers WHERE ${within('id')}
+    ))
+  )`;
+}
+
 const ofTransfers: readonly Check[] = [
   {
     name: 'a transfer joins two accounts that exist',
     scope: 'requests',
-    rows: (within) => `
-      SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
-      LEFT JOIN ledger_accounts d ON d.id = t.debit LEFT JOIN ledger_accounts c ON c.id = t.credit
-      WHERE ${within('t.id')} AND (d.id IS NULL OR c.id IS NULL OR t.amount <= 0)`,
+    rows: (within) => withoutAccounts(within, 'ledger_accounts'),
+    rowsOfPart: (within) => namedAccounts(within) + withoutAccounts(within, 'named'),
   },
   {
     name: 'a transfer’s accounts are those of its kind',
     scope: 'requests',
-    rows: (within) => `
-      SELECT t.id::text, format('%s from %s to %s', t.kind, t.debit, t.credit) AS detail FROM transfers t
-      JOIN ledger_accounts d ON d.id = t.debit JOIN ledger_accounts c ON c.id = t.credit
-      WHERE ${within('t.id')} AND CASE t.kind
-        WHEN 'charge' THEN d.kind <> 'wallet' OR c.name IS DISTINCT FROM 'revenue'
-        WHEN 'loss' THEN d.name IS DISTINCT FROM 'operator_loss' OR c.name IS DISTINCT FROM 'revenue'
-        ELSE d.kind <> 'platform' OR c.kind <> 'wallet' END`,
+    rows: (within) => withOtherAccounts(within, 'ledger_accounts'),
+    rowsOfPart: (within) => namedAccounts(within) + withOtherAccounts(within, 'named'),
   },
   seal('a transfer is as it was written', 'requests', 'transfers'),
 ];
