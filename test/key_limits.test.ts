@@ -259,5 +259,47 @@ test('many requests at once stay within the limit and use it', async () => {
   for (const { status, body } of answers)
     if (status !== 200) assert.equal(body.limit_source, 'key', JSON.stringify(body));
   assert.ok(answers.some(({ status }) => status === 200));
+});
+
+test('a quote minds the limits of the key as the request will meet them', async () => {
+  const quoted = async (key: string, more: object) => {
+    const response = await fetch(`${baseUrl}/quote`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }], ...more }),
+    });
+    assert.equal(response.status, 200);
+    // as: read by the assertions
+    return (await response.json()) as {
+      key_limit: unknown;
+      wallet: { can_pay: boolean };
+      max_tokens_clamped: number | null;
+    };
+  };
+  const open = await make();
+  const free = await quoted(open.key, { max_tokens: 1000 });
+  assert.deepEqual([free.key_limit, free.wallet.can_pay], [null, true]);
+  const { key } = await make({ total: '1', daily: '0.0003' });
+  for (const more of [
+    { max_tokens: 1000 },
+    { max_tokens: 1000, stream: true },
+    { max_tokens: 50 },
+  ]) {
+    const said = await quoted(key, more);
+    const { status } = await ask(key, more);
+    assert.equal(said.wallet.can_pay, status === 200, JSON.stringify(said));
+  }
+  const { key_limit } = await quoted(key, {});
+  // as: a fresh look at the same answer
+  const { limit, remaining, free: left } = key_limit as { [member in string]: string };
+  assert.equal(limit, 'daily');
+  assert.ok(Number(remaining) > 0 && Number(remaining) < 0.0003, remaining ?? '');
+  assert.equal(left, remaining);
+  const { key: unclamped } = await make({ daily: '0.0003' });
+  const { max_tokens_clamped } = await quoted(unclamped, {});
+  const answer = await ask(unclamped);
+  assert.equal(answer.headers.get('x-max-tokens-clamped'), String(max_tokens_clamped));
+  const { key: empty } = await make({ monthly: '0' });
+  assert.equal((await quoted(empty, { max_tokens: 1 })).wallet.can_pay, false);
   assert.equal((await akai('audit')).ok, true);
 });

@@ -5,6 +5,7 @@ import type { Sql } from '../db/database.ts';
 import type { Usage } from '../dialects/usage.ts';
 import { ApiError } from '../errors.ts';
 import { type Funds, fundsOf } from '../wallet/funds.ts';
+import { type KeyFunds, keyFunds } from '../wallet/key_limits.ts';
 import { convertUsd, formatUsd, type Nano, nano } from '../wallet/money.ts';
 import { authenticate } from './authenticate.ts';
 import { capWithin, type Gateway } from './call.ts';
@@ -12,7 +13,7 @@ import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
 import type { Exchange } from './exchange.ts';
 import { estimateUsage, priceUsage } from './meter.ts';
-import { isBeyond, type Plan, planOf } from './plan.ts';
+import { isBeyond, type Plan, planOf, type WalletView } from './plan.ts';
 import { inputBound } from './prompt_size.ts';
 
 export interface QuoteGateway extends Gateway {
@@ -34,11 +35,21 @@ export async function quote(gateway: QuoteGateway, exchange: Exchange): Promise<
     const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
     const route = gateway.routes.choose(request.model);
     const plan = planOf(request, route, gateway.lengths);
-    const funds = await fundsOf(gateway.quotes.sql, record.walletId);
-    exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, funds)));
+    const { sql } = gateway.quotes;
+    const purse = {
+      ...(await fundsOf(sql, record.walletId)),
+      key: await keyFunds(sql, record.id),
+    };
+    exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, purse)));
   } finally {
     leave();
   }
+}
+
+/** What the request could be paid from. */
+interface Purse extends Funds {
+  /** Null for a key without limits. */
+  readonly key: KeyFunds | null;
 }
 
 function quoteOf(
@@ -46,7 +57,7 @@ function quoteOf(
   request: ChatRequest,
   route: Route,
   plan: Plan,
-  funds: Funds,
+  purse: Purse,
 ): object {
   const [first] = route.targets;
   if (!first) throw new ApiError('no_provider');
@@ -62,7 +73,8 @@ function quoteOf(
   const lowerCosts = route.targets.map((target) => priceUsage(tokens.lower, target.offer).cost);
   const prices = levelFor(offer.levels, request.inputEstimate).applied;
   const price = (amount: number) => priced(nano(amount), quotes.bdtRate);
-  const isRich = funds.balance >= ledger.floor && funds.free >= plan.least;
+  const payable = payableFrom(purse);
+  const isRich = purse.balance >= ledger.floor && payable.free >= plan.least;
   return {
     object: 'quote',
     model: route.model.id,
@@ -88,12 +100,30 @@ function quoteOf(
     },
     usd_bdt_rate: quotes.bdtRate,
     wallet: {
-      balance: formatUsd(funds.balance),
-      free: formatUsd(funds.free),
-      can_pay: isRich && !isBeyond(plan, funds),
+      balance: formatUsd(purse.balance),
+      free: formatUsd(purse.free),
+      can_pay: isRich && !isBeyond(plan, payable),
     },
-    max_tokens_clamped: isRich ? capWithin(plan, plan.isCapped ? funds.free : funds.balance) : null,
+    key_limit: purse.key && {
+      limit: purse.key.limit,
+      remaining: formatUsd(atLeastZero(purse.key.left)),
+      free: formatUsd(atLeastZero(purse.key.free)),
+    },
+    max_tokens_clamped: isRich
+      ? capWithin(plan, plan.isCapped ? payable.free : payable.balance)
+      : null,
   };
+}
+
+/** What both the wallet and the limits of the key let a request have: at most, and beside those under way; nano-USD. */
+function payableFrom({ balance, free, key }: Purse): WalletView {
+  if (!key) return { balance, free };
+  return { balance: Math.min(balance, key.left), free: Math.min(free, key.free) };
+}
+
+/** A limit that was lowered leaves less than nothing. */
+function atLeastZero(amount: number): Nano {
+  return nano(Math.max(0, amount));
 }
 
 /** Nothing is longer than this in any vocabulary, but for runs of blanks. */

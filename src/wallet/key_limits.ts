@@ -17,6 +17,11 @@ export interface KeyRoom {
   readonly left: number;
 }
 
+export interface KeyFunds extends KeyRoom {
+  /** The same beside what open requests hold; nano-USD. */
+  readonly free: number;
+}
+
 export interface KeyUse {
   readonly limits: KeyLimits;
   /** Nano-USD charged: ever, and since the last reset of each limit. */
@@ -113,6 +118,21 @@ export async function keyUse(sql: Sql, keyId: string, walletId: number): Promise
   const use = await readUse(sql, keyId);
   if (!use) throw new Error(`key ${keyId} is not counted`);
   return use;
+}
+
+/** What the limits of a key leave it at this moment; null for a key without. */
+export async function keyFunds(sql: Sql, keyId: string): Promise<KeyFunds | null> {
+  // Whoever sets a limit has had the key counted before.
+  const use = await readUse(sql, keyId);
+  if (!use) return null;
+  let least: KeyFunds | null = null;
+  for (const limit of keyLimits) {
+    const amount = use.limits[limit];
+    if (amount === null) continue;
+    const left = amount - use.used[limit];
+    if (!least || left < least.left) least = { limit, left, free: left - use.held };
+  }
+  return least;
 }
 
 async function readUse(sql: Sql, keyId: string): Promise<KeyUse | null> {
