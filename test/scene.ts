@@ -1,5 +1,6 @@
 /** Two installations in which every status of the contract can be met: what the SDKs and the documentation are tried against. */
 
+import assert from 'node:assert/strict';
 import { connect } from '../src/db/connection.ts';
 import { findPlace, socketPath } from '../src/db/place.ts';
 import { type Installation, startInstallation } from './installation.ts';
@@ -10,6 +11,7 @@ export interface Trouble {
   readonly key: string;
 }
 
+/** Its end proves the books of both. */
 export interface Scene extends AsyncDisposable {
   readonly main: Installation;
   /** 5 requests a minute, small bodies, and a real provider that nobody answers for. */
@@ -85,7 +87,10 @@ export async function startScene(): Promise<Scene> {
     broken: there((await keyOf(strict)).key),
   };
   const dispose = async (): Promise<void> => {
-    await Promise.all([main.remove(), strict.remove()]);
+    const reports = Promise.all([main.akai('audit'), strict.akai('audit')]);
+    // The one that is broken on purpose has lost nothing either.
+    for (const report of await reports.finally(() => Promise.all([main.remove(), strict.remove()])))
+      assert.equal(report.ok, true, JSON.stringify(report));
   };
   return {
     main,
