@@ -42,7 +42,7 @@ export interface Answer {
 }
 
 /** Flat, as for a small image; real providers count by size. */
-const tokensOfMedia = 85;
+export const tokensOfMedia = 85;
 const tokensOfFraming = 3;
 
 /** Every message costs three tokens beside its text and so does the beginning of the answer; tools cost their JSON. */

@@ -7,6 +7,7 @@ import { models, providers } from '../catalogue/catalogue.ts';
 import { providerVariables } from '../config.ts';
 import type { StandIn } from './answer.ts';
 import type { Form, Reply } from './form.ts';
+import { geminiForm } from './gemini.ts';
 import { openaiForm } from './openai.ts';
 import { Refusal } from './request.ts';
 
@@ -18,7 +19,7 @@ export interface Sandbox {
 }
 
 /** The first that takes a request answers it. */
-const forms: readonly Form[] = [openaiForm];
+const forms: readonly Form[] = [geminiForm, openaiForm];
 
 const largestBody = 64_000_000;
 

@@ -1,14 +1,12 @@
 import type { ProviderEntry } from '../entry.ts';
 
-/** Through its OpenAI-compatible endpoint. */
 export const google: ProviderEntry = {
   id: 'google',
   name: 'Google Gemini API',
-  dialect: 'openai',
-  baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+  dialect: 'gemini',
+  baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
-  completionExcludesReasoning: 'perhaps',
   offers: [
     {
       model: 'google/gemini-3.8-flash',
