@@ -117,11 +117,13 @@ export function boundOf(offers: readonly Offer[], inputTokens: number): Bound {
   for (const { levels } of offers) {
     const { most } = levelFor(levels, inputTokens);
     const pico = inputTokens * most.input + most.request;
-    const lines: [number, number][] = [
-      [inputTokens, most.input],
-      [1, most.request],
-    ];
-    input = Math.max(input, Number.isSafeInteger(pico) ? roundUp(pico) : costOf(lines));
+    const cost = Number.isSafeInteger(pico)
+      ? roundUp(pico)
+      : costOf([
+          [inputTokens, most.input],
+          [1, most.request],
+        ]);
+    input = Math.max(input, cost);
     outputPrice = Math.max(outputPrice, most.output);
   }
   return { input: nano(input), outputPrice };

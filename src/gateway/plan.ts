@@ -49,7 +49,8 @@ export function planOf(request: ChatRequest, { model, targets }: Route, lengths:
   const usual = Math.min(allowedTokens, lengths.long(model.id));
   const isExplicit = request.maxTokens !== null;
   const most = costWith(bound, allowedTokens);
-  const wanted = isCapped ? most : costWith(bound, usual);
+  const mostly = costWith(bound, usual);
+  const wanted = isCapped ? most : mostly;
   const shortest = Math.min(usual, shortestAnswerTokens);
   // Without a limit of the client's own, an answer as long as the wallet can pay is better than none.
   const mustFit = isExplicit && isCapped;
@@ -61,7 +62,7 @@ export function planOf(request: ChatRequest, { model, targets }: Route, lengths:
     isExplicit,
     ceiling: perChoice < limit ? perChoice : null,
     wanted,
-    likely: mustFit ? wanted : costWith(bound, usual),
+    likely: mustFit ? wanted : mostly,
     least: mustFit ? wanted : costWith(bound, shortest),
     most,
   };
@@ -104,11 +105,16 @@ export function isBeyondKey(plan: Plan, room: KeyRoom | null): boolean {
   return room !== null && plan.isExplicit && plan.most > room.left;
 }
 
+/** The `max_tokens` that an amount pays for, of what was allowed anyway; 0 where it does not pay for the prompt. */
+function fitting({ allowedTokens, choices, bound }: Plan, amount: number): number {
+  const limit = Math.floor(allowedTokens / choices);
+  return Math.max(0, Math.min(limit, affordable(bound, amount, choices)));
+}
+
 /** The refusal by a limit of the key that says how many tokens would do. @param isBusy it would do but for what other requests hold */
 export function overLimit(plan: Plan, room: KeyRoom, isBusy: boolean): KeyLimitError {
   if (isBusy) return new KeyLimitError(room, true);
-  const limit = Math.floor(plan.allowedTokens / plan.choices);
-  const tokens = Math.max(0, Math.min(limit, affordable(plan.bound, room.left, plan.choices)));
+  const tokens = fitting(plan, room.left);
   const hint =
     tokens > 0 ? `A max_tokens of ${tokens} would fit.` : 'Not even its prompt would fit.';
   return new KeyLimitError(room, false, { hint, tokens });
@@ -122,9 +128,7 @@ export function insufficient(plan: Plan, wallet: WalletView | null, floor: numbe
   if (!wallet || wallet.balance < floor) return new ApiError('insufficient_credits');
   // Money that other requests hold was waited for; what can be paid now is what they leave.
   const isBusy = plan.least <= wallet.balance && !isBeyond(plan, wallet);
-  const amount = isBusy ? wallet.free : wallet.balance;
-  const limit = Math.floor(plan.allowedTokens / plan.choices);
-  const tokens = Math.max(0, Math.min(limit, affordable(plan.bound, amount, plan.choices)));
+  const tokens = fitting(plan, isBusy ? wallet.free : wallet.balance);
   const standard = 'Insufficient credits. Please top up your account.';
   const rest = isBusy
     ? ' Other requests hold a part of your balance; of what is left,'
