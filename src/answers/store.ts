@@ -52,7 +52,6 @@ export type Head =
 export interface Page {
   readonly state: 'running' | 'done' | 'failed' | 'lost';
   readonly kept: boolean;
-  readonly cancelled: boolean;
   /** It is over, or the process that writes it lives. */
   readonly alive: boolean;
   /** Number of the last event that is stored; 0: none yet. */
@@ -178,7 +177,7 @@ export class AnswerStore {
       SELECT * FROM answer_read(${id}, ${keyId}, ${after}, ${piecesOfPage})`;
     const [first] = rows;
     if (!first) return null;
-    const { state, kept, cancelled, alive, tip } = first;
+    const { state, kept, alive, tip } = first;
     const parts = rows.flatMap(({ last, sealed }) =>
       last === null || sealed === null
         ? []
@@ -186,7 +185,7 @@ export class AnswerStore {
     );
     // as: what `write` has sealed
     const head = first.head && (JSON.parse(this.#unseal(headName(id), first.head)) as Head);
-    return { state, kept, cancelled, alive, tip, head, parts };
+    return { state, kept, alive, tip, head, parts };
   }
 
   /** Whether more may come than a page that was full. */

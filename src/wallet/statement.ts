@@ -67,6 +67,13 @@ interface Span {
   readonly last: string;
 }
 
+/** The condition that a moment is within the days that were asked for; nothing where none were. */
+function withinDays(sql: Sql, { from, to }: StatementQuery, moment: ReturnType<Sql>) {
+  return from || to
+    ? sql`AND ledger_day(${moment}) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
+    : sql``;
+}
+
 /**
  * Requests of a wallet, or of a key of it. Compared and sorted by pairs of which one index consists: with the id by itself, or with the
  * moment as it is stored, PostgreSQL would find ways by other indexes that it takes for shorter.
@@ -78,21 +85,17 @@ function charges(
   { id, kind }: Below,
   { first, last }: Span,
 ) {
-  const { from, to, key } = query;
+  const { key } = query;
   const [column, owner] = key
     ? [sql`r.key_id`, sql`${key}::uuid`]
     : [sql`r.wallet`, sql`${walletId}::bigint`];
   const highest = last < id ? last : id;
-  const days =
-    from || to
-      ? sql`AND ledger_day(r.created_at) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
-      : sql``;
   return sql`(
     SELECT r.id, 'charge'::transfer_kind AS kind, -r.charged AS amount, r.model, r.key_id, r.input_tokens, r.output_tokens,
       CASE WHEN r.charged = 0 THEN r.detail ->> 'reason' END AS note, r.created_at
     FROM receipts r
     WHERE (${column}, r.id) >= (${owner}, ${first}::uuid) AND (${column}, r.id) <= (${owner}, ${highest}::uuid)
-      ${days} AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}
+      ${withinDays(sql, query, sql`r.created_at`)} AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}
     ORDER BY ${column} DESC, r.id DESC LIMIT ${asked(query)})`;
 }
 
@@ -117,18 +120,14 @@ function moves(
   query: StatementQuery,
   { id, kind }: Below,
 ) {
-  const { from, to, kinds } = query;
-  const days =
-    from || to
-      ? sql`AND ledger_day(t.created_at) BETWEEN ${from ?? firstDay}::date AND ${to ?? lastDay}::date`
-      : sql``;
+  const { kinds } = query;
   const ofKinds = kinds ? sql`AND t.kind::text = ANY (${[...kinds]}::text[])` : sql``;
   return sql`(
     SELECT t.id, t.kind, ${side === 'credit' ? sql`t.amount` : sql`-t.amount`} AS amount, NULL AS model, NULL::uuid AS key_id,
       0 AS input_tokens, 0 AS output_tokens, t.note, t.created_at
     FROM transfers t
     WHERE t.${sql(side)} = ${walletId} AND t.kind NOT IN ('charge', 'loss')
-      AND t.id <= ${id} AND (t.id, t.kind) < (${id}, ${kind}::transfer_kind) ${ofKinds} ${days}
+      AND t.id <= ${id} AND (t.id, t.kind) < (${id}, ${kind}::transfer_kind) ${ofKinds} ${withinDays(sql, query, sql`t.created_at`)}
     ORDER BY t.id DESC, t.kind DESC LIMIT ${asked(query)})`;
 }
 

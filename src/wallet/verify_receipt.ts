@@ -72,6 +72,8 @@ const Signed = z.strictObject({
 type Receipt = z.infer<typeof Receipt>;
 
 const picoDigits = 12;
+/** Hexadecimal digits of an id that are its moment, in ms. */
+const timeDigits = 12;
 
 /** Decimal USD → pico-USD. */
 function pico(decimal: string): bigint {
@@ -180,7 +182,7 @@ function checkSums(receipt: Receipt, say: Say): void {
   say(receipt.attempts === calls, 'attempts are counted');
   const [, plain = ''] = receipt.id.split('-');
   say(receipt.request_id === `req_${plain}`, 'id and request_id are of one request');
-  const created = new Date(Number.parseInt(plain.slice(0, picoDigits), 16));
+  const created = new Date(Number.parseInt(plain.slice(0, timeDigits), 16));
   say(receipt.created_at === created.toISOString(), 'created_at is the moment of the id');
 }
 
