@@ -25,8 +25,8 @@ import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
 import { entriesOf, statementCsv } from './wallet/export_statement.ts';
-import { formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
-import { exactUsd, statementJson } from './wallet/statement_form.ts';
+import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
+import { statementJson } from './wallet/statement_form.ts';
 import { cursorText, parameters, statementQuery } from './wallet/statement_query.ts';
 import { creditWallet, openWallet } from './wallet/wallets.ts';
 

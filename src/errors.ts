@@ -65,6 +65,11 @@ export class ApiError extends Error {
   }
 }
 
+/** For what failed only because the database is away: it may succeed a moment later. */
+export function databaseUnavailable(cause: unknown): ApiError {
+  return new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+}
+
 /** `text`: the documented `{"error": "…"}`; `object`: OpenAI's `{"error": {"message", …}}`, on request. */
 export type ErrorFormat = 'text' | 'object';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { requestIdOf, timeOrderedId } from './ids.ts';
+import { requestIdIn, requestIdOf, timeOrderedId } from './ids.ts';
 
 test('ids are UUIDs of version 7, sort by the ms in which they were made, and never repeat', async () => {
   const before = Date.now();
@@ -14,4 +14,13 @@ test('ids are UUIDs of version 7, sort by the ms in which they were made, and ne
   assert.ok(later.every((id) => id > first));
   assert.equal(new Set(later).size, 1000);
   assert.equal(requestIdOf(first), `req_${first.replaceAll('-', '')}`);
+});
+
+test('an id is found in whatever form users quote it, and in nothing else', () => {
+  const id = timeOrderedId();
+  const plain = id.replaceAll('-', '');
+  for (const text of [id, plain, id.toUpperCase(), `chatcmpl-${plain}`, requestIdOf(id)])
+    assert.equal(requestIdIn(text), id, text);
+  for (const text of ['', 'req_', `${plain}0`, `tx_${plain}`, `req_req_${plain}`, `${plain}\n`])
+    assert.equal(requestIdIn(text), null, text);
 });

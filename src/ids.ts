@@ -7,7 +7,17 @@ export function timeOrderedId(): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
-/** What users see of an id, quote to support, and find on receipts: `req_` and its 32 hexadecimal digits. */
+/** What users see of an id, quote to support, and find on receipts: `req_` and its 32 hexadecimal digits. @param id with or without hyphens */
 export function requestIdOf(id: string): string {
   return `req_${id.replaceAll('-', '')}`;
+}
+
+/** The UUID in what users quote: `req_…`, `chatcmpl-…` or the id by itself; null where there is none. */
+export function requestIdIn(text: string): string | null {
+  const digits = text
+    .replace(/^(?:chatcmpl-|req_)/, '')
+    .replaceAll('-', '')
+    .toLowerCase();
+  if (!/^[0-9a-f]{32}$/.test(digits)) return null;
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

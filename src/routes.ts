@@ -42,9 +42,9 @@ type Endpoint = Place &
 
 const endpoints: readonly Endpoint[] = [
   { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
-  { method: 'POST', path: '/v1/quote', who: 'handler', handle: quote },
-  { method: 'GET', path: '/v1/streams/*', who: 'handler', handle: readStream },
-  { method: 'DELETE', path: '/v1/streams/*', who: 'handler', handle: cancelStream },
+  { method: 'POST', path: '/v1/quote', who: 'key', handle: quote },
+  { method: 'GET', path: '/v1/streams/*', who: 'key', handle: readStream },
+  { method: 'DELETE', path: '/v1/streams/*', who: 'key', handle: cancelStream },
   {
     method: 'GET',
     path: '/v1/models',

@@ -9,7 +9,7 @@ import { AnswerStore } from './answers/store.ts';
 import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase, type Sql } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
-import { ApiError, errorBody, errorHeaders } from './errors.ts';
+import { ApiError, databaseUnavailable, errorBody, errorHeaders } from './errors.ts';
 import { Limits } from './gateway/admit.ts';
 import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
@@ -309,14 +309,15 @@ function failed(exchange: Exchange, error: unknown, log: Log): void {
 }
 
 function publicError(exchange: Exchange, error: unknown, log: Log): ApiError {
-  if (error instanceof ApiError) {
-    if (error.status >= 500) log('warn', `${exchange.requestId}: ${error.message}`, error);
-    return error;
+  // A database that is away is no empty wallet and no missing receipt.
+  const told = isPassing(error) ? databaseUnavailable(error) : error;
+  if (told instanceof ApiError) {
+    if (told.status >= 500) log('warn', `${exchange.requestId}: ${told.message}`, told);
+    return told;
   }
   log('error', `${exchange.requestId}: the request failed`, error);
   if (error instanceof UpstreamBroken) return new ApiError('no_provider', { cause: error });
-  if (error instanceof SettlementLost || isPassing(error))
-    return new ApiError('database_unavailable', { cause: error, retryAfterMs: 2000 });
+  if (error instanceof SettlementLost) return databaseUnavailable(error);
   return new ApiError('internal_error', { cause: error });
 }
 

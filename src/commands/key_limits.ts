@@ -9,7 +9,7 @@ import {
   keyUse,
   limitKey,
 } from '../wallet/key_limits.ts';
-import { formatUsd, MoneyError, type Nano, parseUsd } from '../wallet/money.ts';
+import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from '../wallet/money.ts';
 
 /** Limits that are to change; nano-USD, null takes one away. */
 export type LimitChanges = Partial<Record<KeyLimit, Nano | null>>;
@@ -71,7 +71,7 @@ type Amounts = Readonly<Record<KeyLimit, Nano | null>>;
 function exactly(amounts: Amounts): Record<string, unknown> {
   const entries = keyLimits.map((name) => {
     const value = amounts[name];
-    return [name, value === null ? null : JSON.rawJSON(formatUsd(value))];
+    return [name, value === null ? null : exactUsd(value)];
   });
   return Object.fromEntries(entries);
 }

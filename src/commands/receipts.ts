@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
+import { requestIdOf } from '../ids.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { flaggedReceipts } from '../wallet/receipts.ts';
 
@@ -61,7 +62,7 @@ const mostListed = 1000;
 export async function review(sql: Sql, days: number): Promise<Said> {
   const found = await flaggedReceipts(sql, days, mostListed);
   const receipts = found.map(({ id, charged, ...rest }) => ({
-    id: `req_${id.replaceAll('-', '')}`,
+    id: requestIdOf(id),
     ...rest,
     charged: formatUsd(charged),
   }));

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { findKeyByHash, hashKey, type KeyRecord, keyLooksRight } from '../accounts/keys.ts';
 import { networkTest } from '../accounts/networks.ts';
 import type { Sql } from '../db/database.ts';
-import { ApiError } from '../errors.ts';
+import { ApiError, databaseUnavailable } from '../errors.ts';
 
 export interface KeyEntry {
   readonly record: KeyRecord;
@@ -108,7 +108,7 @@ export class KeyDirectory {
     } catch (cause) {
       // A database that is away must never turn a good key into a bad one.
       if (stale && changes === this.#changes) return stale.entry;
-      throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+      throw databaseUnavailable(cause);
     }
     const known = record && (this.#demoAllowed || !record.demo) ? record : null;
     const entry = known && {

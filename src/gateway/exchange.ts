@@ -1,7 +1,7 @@
 /** One HTTP request and its answer: identity, body, error form, and whether the client is still there. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ApiError, type ErrorFormat, errorBody, errorHeaders } from '../errors.ts';
-import { timeOrderedId } from '../ids.ts';
+import { requestIdOf, timeOrderedId } from '../ids.ts';
 import { readBody } from './body.ts';
 import type { Outlet } from './outlet.ts';
 
@@ -44,9 +44,9 @@ export class Exchange implements Outlet {
     });
   }
 
-  /** What users see, quote to support, and find on receipts: `req_` and the id's 32 hexadecimal digits. */
+  /** As users see it: of this request, or of the one whose answer is given. */
   get requestId(): string {
-    return this.#answerOf ?? `req_${this.plainId}`;
+    return this.#answerOf ?? requestIdOf(this.plainId);
   }
 
   /** From here on the answer is that of another request. @param requestId as users see it */

@@ -1,6 +1,7 @@
 /** Reading an answer from the store, while another request, perhaps in another process, still writes it. */
 import type { Head, Owner, Page } from '../answers/store.ts';
 import { ApiError, type ErrorCode, errors } from '../errors.ts';
+import { requestIdOf } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import type { Exchange } from './exchange.ts';
 import type { Topic } from './followers.ts';
@@ -86,16 +87,19 @@ function notThere(tip: number): ApiError {
   });
 }
 
+/** The header (name, value) that says where a client which loses the stream finds it again. */
+export function streamAddress(id: string): readonly string[] {
+  return ['x-stream-url', `/v1/streams/${requestIdOf(id)}`];
+}
+
 /** @throws ApiError the error that the answer is */
 function begin(client: Exchange, { id, headers }: Wanted, head: Page['head']): void {
   if (!head || client.hasBegun) return;
-  const name = `req_${id.replaceAll('-', '')}`;
-  client.answerOf(name);
+  client.answerOf(requestIdOf(id));
   if ('error' in head) throw errorOf(head);
   // An answer in one piece is had whole by its repeat, and cannot be read on from anywhere.
   const isStream = head.headers.some((header) => header.startsWith('text/event-stream'));
-  const address = isStream ? ['x-stream-url', `/v1/streams/${name}`] : [];
-  client.head([...head.headers, ...headers, ...address]);
+  client.head([...head.headers, ...headers, ...(isStream ? streamAddress(id) : [])]);
 }
 
 function errorOf({ error }: Extract<Head, { error: unknown }>): ApiError {
@@ -125,9 +129,7 @@ async function patiently<T>(client: Exchange, ask: () => Promise<T>): Promise<T>
     try {
       return await ask();
     } catch (cause) {
-      if (!isPassing(cause)) throw cause;
-      if (client.left || performance.now() > until)
-        throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+      if (!isPassing(cause) || client.left || performance.now() > until) throw cause;
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }

@@ -3,7 +3,7 @@ import type { KeyRecord } from '../accounts/keys.ts';
 import { publicReceiptKeys, type ReceiptKey } from '../accounts/receipt_key.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { isPassing } from '../wallet/failure.ts';
+import { requestIdIn } from '../ids.ts';
 import {
   type PublicReceipt,
   publicReceipt,
@@ -59,16 +59,6 @@ interface Holder {
   readonly receipts: Receipts;
 }
 
-/** The UUID in `chatcmpl-…`, `req_…` or by itself; null where there is none. */
-function requestIdIn(text: string): string | null {
-  const digits = text
-    .replace(/^(?:chatcmpl-|req_)/, '')
-    .replaceAll('-', '')
-    .toLowerCase();
-  if (!/^[0-9a-f]{32}$/.test(digits)) return null;
-  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-}
-
 /** @throws ApiError invalid_request without an id; not_found for what this account has not paid; database_unavailable */
 export async function generation(
   { receipts }: Holder,
@@ -89,9 +79,9 @@ export async function generation(
       message: '"format" must be json or receipt.',
       param: 'format',
     });
-  const receipt = await read(() => receiptOf(receipts.sql, walletId, given));
+  const receipt = await receiptOf(receipts.sql, walletId, given);
   if (format === 'receipt') {
-    const key = await read(() => receipts.key());
+    const key = await receipts.key();
     exchange.json(JSON.stringify(signed(receipt, key)));
   } else exchange.json(JSON.stringify({ data: described(receipt) }));
 }
@@ -105,16 +95,6 @@ async function receiptOf(sql: Sql, walletId: number, given: string): Promise<Pub
       ? 'This request is still under way; its receipt is there before its last byte.'
       : `No request of this account has the id ${given.slice(0, 100)}.`;
   throw new ApiError('not_found', { message, param: 'id' });
-}
-
-/** A database that is away is no missing receipt. */
-async function read<T>(what: () => Promise<T>): Promise<T> {
-  try {
-    return await what();
-  } catch (cause) {
-    if (!isPassing(cause)) throw cause;
-    throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
-  }
 }
 
 /** The receipt, and beside its own names those that OpenRouter's clients read. */
@@ -147,5 +127,5 @@ function signed(receipt: PublicReceipt, key: ReceiptKey): object {
 
 /** Answers anybody: a receipt can be checked by whoever is shown it. */
 export async function publicKeys({ receipts }: Holder, exchange: Exchange): Promise<void> {
-  exchange.json(await read(() => receipts.publicKeys()));
+  exchange.json(await receipts.publicKeys());
 }

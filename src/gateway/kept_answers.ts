@@ -4,7 +4,6 @@
  */
 import type { AnswerStore, Owner } from '../answers/store.ts';
 import { ApiError } from '../errors.ts';
-import { isPassing } from '../wallet/failure.ts';
 import { ClientLeft } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { type FollowSettings, follow, type Wanted } from './follow.ts';
@@ -63,7 +62,7 @@ export class KeptAnswers {
     run: (outlet: Outlet) => Promise<void>,
   ): Promise<Repeated | null> {
     const checked = key === undefined ? null : keyOf(key);
-    const claim = await this.#store.claim(client.id, owner, checked, body).catch(unavailable);
+    const claim = await this.#store.claim(client.id, owner, checked, body);
     if (!claim.own) {
       if (!claim.same_body) throw new ApiError('idempotency_key_reused');
       if (!claim.is_kept) throw new ApiError('answer_too_large');
@@ -106,7 +105,7 @@ export class KeptAnswers {
 
   /** Ends an answer for good, wherever it is written. False: it was over already. @throws ApiError not_found */
   async cancel(id: string, keyId: string): Promise<boolean> {
-    const isCancelled = await this.#store.cancel(id, keyId).catch(unavailable);
+    const isCancelled = await this.#store.cancel(id, keyId);
     if (isCancelled === null) throw notFound();
     return isCancelled;
   }
@@ -158,9 +157,4 @@ function keyOf(key: string | readonly string[]): string {
 
 function notFound(): ApiError {
   return new ApiError('not_found', { message: 'Stream not found: streams are kept for a day.' });
-}
-
-function unavailable(cause: unknown): never {
-  if (isPassing(cause)) throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
-  throw cause;
 }

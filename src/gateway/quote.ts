@@ -1,4 +1,5 @@
 /** POST /v1/quote: what a chat request would cost, without sending it. Nothing is held, and nothing is charged. */
+import type { KeyRecord } from '../accounts/keys.ts';
 import { providers } from '../catalogue/catalogue.ts';
 import { formatPrice, levelFor } from '../catalogue/prices.ts';
 import type { Sql } from '../db/database.ts';
@@ -7,7 +8,6 @@ import { ApiError } from '../errors.ts';
 import { type Funds, fundsOf } from '../wallet/funds.ts';
 import { type KeyFunds, keyFunds } from '../wallet/key_limits.ts';
 import { convertUsd, formatUsd, type Nano, nano } from '../wallet/money.ts';
-import { authenticate } from './authenticate.ts';
 import { capWithin, type Gateway } from './call.ts';
 import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
@@ -25,25 +25,18 @@ export interface QuoteGateway extends Gateway {
 }
 
 /** @throws ApiError as the chat request itself would, but for what the wallet cannot pay: that is a part of the answer */
-export async function quote(gateway: QuoteGateway, exchange: Exchange): Promise<void> {
-  const { record } = await authenticate(gateway.keys, exchange.request, gateway.trustedProxies);
-  exchange.preferErrorFormat(record.errorFormat);
-  const leave = gateway.limits.admit(record.id, record.userId, (headers) =>
-    exchange.addHeaders(headers),
-  );
-  try {
-    const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
-    const route = gateway.routes.choose(request.model);
-    const plan = planOf(request, route, gateway.lengths);
-    const { sql } = gateway.quotes;
-    const purse = {
-      ...(await fundsOf(sql, record.walletId)),
-      key: await keyFunds(sql, record.id),
-    };
-    exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, purse)));
-  } finally {
-    leave();
-  }
+export async function quote(
+  gateway: QuoteGateway,
+  exchange: Exchange,
+  _rest: string,
+  { id, walletId }: KeyRecord,
+): Promise<void> {
+  const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
+  const route = gateway.routes.choose(request.model);
+  const plan = planOf(request, route, gateway.lengths);
+  const { sql } = gateway.quotes;
+  const purse = { ...(await fundsOf(sql, walletId)), key: await keyFunds(sql, id) };
+  exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, purse)));
 }
 
 /** What the request could be paid from. */

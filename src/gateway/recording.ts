@@ -7,6 +7,7 @@
 import type { AnswerStore, Head, News } from '../answers/store.ts';
 import type { ApiError } from '../errors.ts';
 import type { Exchange } from './exchange.ts';
+import { streamAddress } from './follow.ts';
 import type { Outlet } from './outlet.ts';
 
 export interface RecordingSettings {
@@ -60,11 +61,6 @@ export class Recording implements Outlet {
     client.whenLeft(() => this.#clientLeft());
   }
 
-  /** Where its client, should it lose it, finds it again. */
-  get address(): string {
-    return `/v1/streams/req_${this.plainId}`;
-  }
-
   get isFull(): boolean {
     return this.#client?.isFull ?? false;
   }
@@ -81,7 +77,7 @@ export class Recording implements Outlet {
   head(headers: readonly string[]): void {
     this.hasBegun = true;
     this.#head = { headers };
-    this.#client?.head([...headers, 'x-stream-url', this.address]);
+    this.#client?.head([...headers, ...streamAddress(this.id)]);
     this.#storeSoon();
   }
 

@@ -1,7 +1,7 @@
 /** GET and DELETE /v1/streams/{id}: a stream whose connection was lost, read on from where it was, or ended. */
-import type { Owner } from '../answers/store.ts';
+import type { KeyRecord } from '../accounts/keys.ts';
 import { ApiError } from '../errors.ts';
-import { authenticate } from './authenticate.ts';
+import { requestIdIn, requestIdOf } from '../ids.ts';
 import type { Gateway } from './call.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -10,10 +10,10 @@ export async function readStream(
   gateway: Gateway,
   exchange: Exchange,
   name: string,
+  { id: keyId, userId }: KeyRecord,
 ): Promise<void> {
-  await admitted(gateway, exchange, (owner) =>
-    gateway.kept.resume(exchange, idOf(name), owner, lastEventOf(exchange)),
-  );
+  const owner = { account: userId, keyId };
+  await gateway.kept.resume(exchange, idOf(name), owner, lastEventOf(exchange));
 }
 
 /** @throws ApiError while nothing has been answered yet */
@@ -21,37 +21,17 @@ export async function cancelStream(
   gateway: Gateway,
   exchange: Exchange,
   name: string,
+  { id: keyId }: KeyRecord,
 ): Promise<void> {
-  await admitted(gateway, exchange, async ({ keyId }) => {
-    const id = idOf(name);
-    const cancelled = await gateway.kept.cancel(id, keyId);
-    exchange.json(JSON.stringify({ id: name, object: 'stream', cancelled }));
-  });
+  const cancelled = await gateway.kept.cancel(idOf(name), keyId);
+  exchange.json(JSON.stringify({ id: name, object: 'stream', cancelled }));
 }
 
-async function admitted(
-  gateway: Gateway,
-  exchange: Exchange,
-  handle: (owner: Owner) => Promise<void>,
-): Promise<void> {
-  const { record } = await authenticate(gateway.keys, exchange.request, gateway.trustedProxies);
-  exchange.preferErrorFormat(record.errorFormat);
-  const leave = gateway.limits.admit(record.id, record.userId, (headers) =>
-    exchange.addHeaders(headers),
-  );
-  try {
-    await handle({ account: record.userId, keyId: record.id });
-  } finally {
-    leave();
-  }
-}
-
-/** `req_` and 32 hexadecimal digits → UUID. @throws ApiError not_found */
+/** The UUID of a stream, named as its address names it and in no other way. @throws ApiError not_found */
 function idOf(name: string): string {
-  const [, a, b, c, d, e] =
-    /^req_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(name) ?? [];
-  if (!a) throw new ApiError('not_found', { message: `Stream not found: ${name.slice(0, 100)}` });
-  return [a, b, c, d, e].join('-');
+  const id = requestIdIn(name);
+  if (id !== null && requestIdOf(id) === name) return id;
+  throw new ApiError('not_found', { message: `Stream not found: ${name.slice(0, 100)}` });
 }
 
 /** The number of the last event that the client has: by the header that browsers send, or in the address. */

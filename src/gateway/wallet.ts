@@ -5,7 +5,6 @@ import type { KeyRecord } from '../accounts/keys.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { entriesOf, statementCsv } from '../wallet/export_statement.ts';
-import { isPassing } from '../wallet/failure.ts';
 import { statementJson } from '../wallet/statement_form.ts';
 import { parameters, type StatementQuery, statementQuery } from '../wallet/statement_query.ts';
 import type { Exchange } from './exchange.ts';
@@ -40,7 +39,7 @@ function readParameters({ request }: Exchange): { query: StatementQuery; format:
 /**
  * Answers with the statement of a wallet; whoever calls has found out whose it may be.
  * @param stalledClientMs after which a client that takes nothing is cut off
- * @throws ApiError invalid_request; database_unavailable
+ * @throws ApiError invalid_request; what the driver throws
  */
 async function answerStatement(
   sql: Sql,
@@ -49,17 +48,12 @@ async function answerStatement(
   stalledClientMs: number,
 ): Promise<void> {
   const { query, format } = readParameters(exchange);
-  try {
-    if (format === 'csv') {
-      await sendCsv(exchange, statementCsv(sql, walletId, query), stalledClientMs);
-      return;
-    }
-    const { page, entries } = await entriesOf(sql, walletId, query);
-    exchange.json(JSON.stringify(statementJson(page, entries)), ['cache-control', 'no-store']);
-  } catch (cause) {
-    if (!isPassing(cause)) throw cause;
-    throw new ApiError('database_unavailable', { cause, retryAfterMs: 2000 });
+  if (format === 'csv') {
+    await sendCsv(exchange, statementCsv(sql, walletId, query), stalledClientMs);
+    return;
   }
+  const { page, entries } = await entriesOf(sql, walletId, query);
+  exchange.json(JSON.stringify(statementJson(page, entries)), ['cache-control', 'no-store']);
 }
 
 interface StatementSource {

@@ -1,7 +1,7 @@
 /** Limits of what a key may spend, and what it has spent: total, and in the days, weeks and months of Dhaka. The database keeps to them. */
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { formatUsd, type Nano } from './money.ts';
+import { exactUsd, type Nano, nano } from './money.ts';
 
 /** In the order in which the database numbers them. */
 export const keyLimits = ['total', 'daily', 'weekly', 'monthly'] as const;
@@ -48,7 +48,7 @@ export class KeyLimitError extends ApiError {
       details: {
         limit_source: 'key',
         limit,
-        limit_remaining: JSON.rawJSON(formatUsd(atLeastZero(left))),
+        limit_remaining: exactUsd(nano(Math.max(0, left))),
         limit_resets_at: resetsAt,
         ...(more.tokens === undefined ? {} : { affordable_max_tokens: more.tokens }),
       },
@@ -56,11 +56,6 @@ export class KeyLimitError extends ApiError {
     this.room = room;
     this.isBusy = isBusy;
   }
-}
-
-function atLeastZero(amount: number): Nano {
-  // as: a difference of amounts that the database keeps within safe integers
-  return Math.max(0, amount) as Nano;
 }
 
 const hourMs = 3_600_000;

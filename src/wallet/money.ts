@@ -33,6 +33,18 @@ export function formatUsd(amount: Nano): string {
   return `${amount < 0 ? '-' : ''}${whole}${fraction && `.${fraction}`}`;
 }
 
+declare global {
+  interface JSON {
+    /** In every Node from 21 on, but not yet in TypeScript's library. */
+    rawJSON(text: string): unknown;
+  }
+}
+
+/** For JSON.stringify: a number with every digit, which a double could not promise. */
+export function exactUsd(amount: Nano): unknown {
+  return JSON.rawJSON(formatUsd(amount));
+}
+
 /**
  * Cost of a usage: Σ tokens × pico-USD a token, rounded once, up to the nano-USD.
  * @param lines pairs of token count and price; both non-negative integers

@@ -1,5 +1,6 @@
 /** The receipt as its owner sees it: every number that made the charge, as exact decimal text. Its signed form is this, word for word. */
 import { formatPrice } from '../catalogue/prices.ts';
+import { requestIdOf } from '../ids.ts';
 import { formatUsd, nano } from './money.ts';
 import type { FailedAttempt, Receipt } from './receipts.ts';
 
@@ -151,7 +152,7 @@ export function publicReceipt(receipt: Receipt): PublicReceipt {
   const isRecovered = outcome === 'recovered';
   return {
     id: `chatcmpl-${plain}`,
-    request_id: `req_${plain}`,
+    request_id: requestIdOf(plain),
     created_at: new Date(createdAt).toISOString(),
     settled_at: settledAt.toISOString(),
     key_id: receipt.keyId,

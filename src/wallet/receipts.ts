@@ -1,5 +1,6 @@
 /** Receipts as they stand in the books: how each request ended, and what explains its charge. Reads only. */
 import type { Sql } from '../db/database.ts';
+import { requestIdOf } from '../ids.ts';
 import type { Outcome } from './batch.ts';
 import { type Nano, nano } from './money.ts';
 
@@ -63,7 +64,7 @@ export async function findReceipt(sql: Sql, walletId: number, id: string): Promi
     LEFT JOIN LATERAL (
       -- Made later than the request, and named after it.
       SELECT sum(amount)::bigint AS amount, max(note) AS note FROM transfers
-      WHERE credit = r.wallet AND id > r.id AND kind = 'refund' AND starts_with(note, ${`req_${id.replaceAll('-', '')}`})
+      WHERE credit = r.wallet AND id > r.id AND kind = 'refund' AND starts_with(note, ${requestIdOf(id)})
     ) t ON true
     LEFT JOIN price_versions v ON v.id = r.detail ->> 'priceVersion'
     WHERE r.id = ${id} AND r.wallet = ${walletId}`;

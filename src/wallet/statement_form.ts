@@ -1,6 +1,7 @@
 /** Statements as text: the documented JSON, and CSV that a spreadsheet shows without running any of it. */
 import { findModel } from '../catalogue/catalogue.ts';
-import { formatUsd, type Nano } from './money.ts';
+import { dayInDhaka } from '../catalogue/prices.ts';
+import { exactUsd, formatUsd } from './money.ts';
 import type { DayLine, Line, Page } from './statement.ts';
 import { cursorText, kindOf, type LineKind, type TransactionType } from './statement_query.ts';
 
@@ -58,26 +59,13 @@ export function dayEntry({ day, kind, model, lines, amount, ...tokens }: DayLine
     amount: formatUsd(amount),
     type,
     description: model ? `Chat: ${nameOf(model)}, ${counted}` : counted,
-    // The day's first moment in Dhaka.
-    createdAt: new Date(`${day}T00:00:00+06:00`).toISOString(),
+    createdAt: new Date(dayInDhaka(day)).toISOString(),
     day,
     requests: lines,
     model: model || null,
     key: null,
     ...tokens,
   };
-}
-
-declare global {
-  interface JSON {
-    /** In every Node from 21 on, but not yet in TypeScript's library. */
-    rawJSON(text: string): unknown;
-  }
-}
-
-/** A JSON number with every digit, which a double could not promise. */
-export function exactUsd(amount: Nano): unknown {
-  return JSON.rawJSON(formatUsd(amount));
 }
 
 /** The documented members in their order; a line that stands for a day says besides what it adds up. */
