@@ -3,55 +3,28 @@
  * lost, and nobody is refused whose hold would have fitted while it waited.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { realpathSync } from 'node:fs';
-import net from 'node:net';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findAccount } from '../src/accounts/accounts.ts';
 import { createKey } from '../src/accounts/keys.ts';
-import { connect, type Sql } from '../src/db/connection.ts';
+import type { Sql } from '../src/db/connection.ts';
 import { fundsOf } from '../src/wallet/funds.ts';
 import { parseUsd } from '../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../src/wallet/wallets.ts';
 import { type Hostile, type Received, type Step, startHostile } from './hostile.ts';
 import { type Installation, startInstallation } from './installation.ts';
 import { capIn, obedient } from './obedient.ts';
-import { ScratchData } from './scratch_data.ts';
+import { openSharedDatabase } from './shared_database.ts';
 
 const holdWaitMs = 20_000;
-const data = new ScratchData();
 const stack = new AsyncDisposableStack();
 let owner: Sql;
 let upstream: Hostile;
 let servers: Installation[];
 
-/** Puts a PostgreSQL behind a port, as the operator's own would be. */
-async function listen(): Promise<string> {
-  const holder = await data.open('command');
-  stack.defer(async () => void (await holder.end('SIGINT')));
-  const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
-  const relay = net.createServer((client) => {
-    const server = net.connect(path);
-    client.pipe(server).pipe(client);
-    client.on('error', () => server.destroy());
-    server.on('error', () => client.destroy());
-    client.on('close', () => server.destroy());
-  });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  stack.defer(() => void relay.close());
-  const address = relay.address();
-  assert.ok(address !== null && typeof address === 'object');
-  owner = connect({ path }, { max: 3, name: 'test owner' });
-  stack.defer(() => owner.end({ timeout: 1 }));
-  return `postgres://akai:unused@127.0.0.1:${address.port}/akai`;
-}
-
 before(async () => {
-  stack.use(data);
-  const databaseUrl = await listen();
+  const database = stack.use(await openSharedDatabase());
+  owner = database.owner;
   upstream = await startHostile();
   stack.defer(() => upstream.close());
   const env = {
@@ -65,7 +38,7 @@ before(async () => {
     AKAI_SECRET: 'one secret for every server of these tests',
   };
   const start = async (): Promise<Installation> =>
-    stack.use(await startInstallation({ databaseUrl, env }));
+    stack.use(await startInstallation({ databaseUrl: database.url, env }));
   servers = await Promise.all([start(), start()]);
 });
 after(async () => {

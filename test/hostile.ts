@@ -5,6 +5,7 @@
 
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { listen } from './listen.ts';
 
 export type Step =
   | string
@@ -202,13 +203,9 @@ export async function startHostile(initial: Behaviour = ['HANG']): Promise<Hosti
     // A behaviour that throws is a fault of the test: let it be seen as an unhandled rejection.
     void serve(socket, connections, arrive);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('No port.');
-
+  const port = await listen(server);
   return {
-    baseUrl: `http://127.0.0.1:${address.port}/v1`,
+    baseUrl: `http://127.0.0.1:${port}/v1`,
     received,
     get open() {
       return sockets.size;

@@ -1,7 +1,6 @@
 /** The pages in a real browser: both languages, a narrow and a wide window, keyboard, no errors in the console. */
 
 import { strict as assert } from 'node:assert';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
@@ -11,6 +10,7 @@ import { loadConfig } from '../src/config.ts';
 import { bangla } from '../src/pages/bangla.ts';
 import { english } from '../src/pages/english.ts';
 import { buildPages } from '../src/pages/pages.ts';
+import { listen } from './listen.ts';
 
 const installed = [
   '/usr/bin/google-chrome',
@@ -44,10 +44,8 @@ before(async () => {
     metrics: { books: () => Promise.reject(new Error('no database here')), inFlight: () => 0 },
     report: (error) => assert.fail(String(error)),
   });
-  server = createServer(getRequestListener(pages.fetch)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  origin = `http://localhost:${typeof address === 'object' && address ? address.port : 0}`;
+  server = createServer(getRequestListener(pages.fetch));
+  origin = `http://localhost:${await listen(server)}`;
   browser = await chromium.launch({
     executablePath: executable,
     // Root may not use Chromium's sandbox; the only pages that it opens here are our own.

@@ -1,11 +1,10 @@
 /** A PostgreSQL behind a port, as the operator's own would be, for several servers. */
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { realpathSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Sql } from '../src/db/connection.ts';
+import { listen } from './listen.ts';
 import { ScratchData } from './scratch_data.ts';
 
 export interface SharedDatabase extends AsyncDisposable {
@@ -39,15 +38,12 @@ export async function openSharedDatabase(): Promise<SharedDatabase> {
       server.destroy();
     });
   });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
+  const port = await listen(relay);
   stack.defer(() => void relay.close());
-  const address = relay.address();
-  assert.ok(address !== null && typeof address === 'object');
   const owner = connect({ path }, { max: 2, name: 'test owner' });
   stack.defer(() => owner.end({ timeout: 1 }));
   return {
-    url: `postgres://akai:unused@127.0.0.1:${address.port}/akai`,
+    url: `postgres://akai:unused@127.0.0.1:${port}/akai`,
     owner,
     away: async (ms) => {
       isAway = true;

@@ -1,9 +1,11 @@
 /** What a start refuses, in one sentence each, and what it leaves alone then. */
+
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Installation, runAkai, startInstallation, temporaryDataDir } from './installation.ts';
+import { listen } from './listen.ts';
 import { isObject } from './shape.ts';
 
 let installation: Installation;
@@ -24,13 +26,11 @@ async function refused(env: Record<string, string>): Promise<string> {
 }
 
 test('a taken port: one sentence, and no database is made', async () => {
-  const other = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => other.once('listening', resolve));
-  const address = other.address();
-  assert.ok(address && typeof address === 'object');
+  const other = createServer();
+  const port = await listen(other);
   const dataDir = await temporaryDataDir();
-  const sentence = await refused({ DATA_DIR: dataDir, PORT: String(address.port) });
-  assert.match(sentence, new RegExp(`^Port ${address.port} is taken`));
+  const sentence = await refused({ DATA_DIR: dataDir, PORT: String(port) });
+  assert.match(sentence, new RegExp(`^Port ${port} is taken`));
   other.close();
   assert.deepEqual(readdirSync(dataDir), []);
 });

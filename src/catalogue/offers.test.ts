@@ -2,48 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { acme, sellerOfOne } from '../../test/acme.ts';
 import { buildCatalogue, models } from './catalogue.ts';
-import type { AuthorEntry, OfferEntry, PriceEntry, ProviderEntry } from './entry.ts';
+import type { OfferEntry, PriceEntry } from './entry.ts';
 import { marginsOf, noMargin, parseModelMargins } from './margins.ts';
 import { allVersions, nextChange, offersAt } from './offers.ts';
 import { dayInDhaka, levelFor, offerPeriods, parsePrice, withMargin } from './prices.ts';
 
-const author: AuthorEntry = {
-  id: 'acme',
-  name: 'Acme',
-  models: [
-    {
-      name: 'one',
-      title: 'One',
-      released: '2026-01-01',
-      contextLength: 100_000,
-      maxOutputTokens: 10_000,
-      parameters: 'temperature',
-    },
-  ],
-};
-
-function catalogueWith(offer: Partial<OfferEntry>) {
-  const seller: ProviderEntry = {
-    id: 'acme',
-    name: 'Acme',
-    dialect: 'openai',
-    baseUrl: 'https://api.example.com/v1',
-    tokenLimitField: 'max_tokens',
-    cacheCounted: 'inside',
-    offers: [
-      {
-        model: 'acme/one',
-        upstream: 'one-1',
-        prices: { input: '1', output: '2' },
-        source: 'vendor',
-        asOf: '2026-11-01',
-        ...offer,
-      },
-    ],
-  };
-  return buildCatalogue([author], [seller]);
-}
+const catalogueWith = (offer: Partial<OfferEntry>) =>
+  buildCatalogue([acme], [sellerOfOne('acme', offer)]);
 
 const change = (from: string, input: string) => ({
   from,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { cpSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { listen } from '../../test/listen.ts';
 import { ScratchData } from '../../test/scratch_data.ts';
 import { connect, type Sql } from './connection.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -152,10 +152,7 @@ async function listening(data: ScratchData): Promise<Listening> {
     client.on('error', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
   });
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  const address = relay.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const port = await listen(relay);
   const admin = connect({ path }, { max: 1, name: 'test' });
   await admin`create database own`;
   return {

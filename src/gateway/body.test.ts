@@ -1,10 +1,12 @@
 /** Bodies however they arrive: whole, in crumbs, too large, never. */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { listen } from '../../test/listen.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft, readBody } from './body.ts';
 
@@ -22,12 +24,9 @@ async function serve(
         response.end();
       });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address && typeof address === 'object');
+  const port = await listen(server);
   const next = (): Promise<Outcome> => new Promise((resolve) => waiting.push(resolve));
-  return { server, port: address.port, next };
+  return { server, port, next };
 }
 
 test('any split of a body is the same body', async () => {
@@ -89,12 +88,9 @@ test('too large is refused before it is read, or while it is; a client that leav
 
 test('a client that has left before its body was asked for keeps nobody waiting', async () => {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address && typeof address === 'object');
+  const port = await listen(server);
   for (const body of ['whole', 'ha']) {
-    const socket = connect(address.port, '127.0.0.1');
+    const socket = connect(port, '127.0.0.1');
     socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n${body}`);
     const [request] = await once(server, 'request');
     socket.destroy();

@@ -1,63 +1,25 @@
 /** The price in force when a request is accepted counts, and a change at midnight needs no restart. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { acme, sellerOfOne } from '../../test/acme.ts';
 import { buildCatalogue, providers } from '../catalogue/catalogue.ts';
-import type { AuthorEntry, ProviderEntry } from '../catalogue/entry.ts';
+import type { PriceChangeEntry } from '../catalogue/entry.ts';
 import { loadConfig } from '../config.ts';
 import { Routes } from './choose.ts';
 import { ModelBodies } from './models.ts';
 
-const author: AuthorEntry = {
-  id: 'acme',
-  name: 'Acme',
-  models: [
-    {
-      name: 'one',
-      title: 'One',
-      released: '2026-01-01',
-      contextLength: 100_000,
-      maxOutputTokens: 10_000,
-      parameters: 'temperature',
-    },
-  ],
+const change: PriceChangeEntry = {
+  from: '2026-12-01',
+  prices: { input: '3', output: '4' },
+  source: 'vendor',
+  asOf: '2026-11-01',
 };
-
-const seller = (
-  id: string,
-  input: string,
-  changes: ProviderEntry['offers'][0]['changes'] = [],
-) => ({
-  id,
-  name: id,
-  dialect: 'openai' as const,
-  baseUrl: 'https://api.example.com/v1',
-  tokenLimitField: 'max_tokens' as const,
-  cacheCounted: 'inside' as const,
-  offers: [
-    {
-      model: 'acme/one',
-      upstream: `${id}-one`,
-      prices: { input, output: '2' },
-      changes,
-      source: 'vendor' as const,
-      asOf: '2026-11-01',
-    },
-  ],
-});
-
 const sold = buildCatalogue(
-  [author],
+  [acme],
   [
     // Real providers, so that both have an address to be reached at.
-    seller('groq', '1', [
-      {
-        from: '2026-12-01',
-        prices: { input: '3', output: '4' },
-        source: 'vendor',
-        asOf: '2026-11-01',
-      },
-    ]),
-    seller('together', '2'),
+    sellerOfOne('groq', { upstream: 'groq-one', changes: [change] }),
+    sellerOfOne('together', { upstream: 'together-one', prices: { input: '2', output: '2' } }),
   ],
 );
 

@@ -1,4 +1,5 @@
 /** Those who wait for an answer that another request writes: how many, what they keep, and what they ask the database. */
+
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
@@ -6,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type LedgerProcess, Ledgers } from '../../test/ledgers.ts';
+import { listen } from '../../test/listen.ts';
 import { until } from '../../test/scratch_data.ts';
 import { AnswerStore, type Owner, type Page } from '../answers/store.ts';
 import { ApiError } from '../errors.ts';
@@ -88,11 +90,9 @@ async function gatewayOf(): Promise<Gateway> {
     });
   });
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  assert.ok(address && typeof address === 'object');
+  const port = await listen(server);
   const ask: Gateway['ask'] = (method, query, body) =>
-    fetch(`http://127.0.0.1:${address.port}/?${new URLSearchParams(query)}`, {
+    fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`, {
       method,
       signal: AbortSignal.timeout(12_000),
       ...(body ? { body: new Uint8Array(body) } : {}),

@@ -1,9 +1,9 @@
 /** A commit whose acknowledgement is lost: the ledger asks again, and what was done is answered, not done once more. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { holdOf, type LedgerProcess, Ledgers, settlementOf } from '../../test/ledgers.ts';
+import { listen } from '../../test/listen.ts';
 import { connect } from '../db/connection.ts';
 import { audit } from './audit.ts';
 
@@ -39,11 +39,8 @@ const relay = net.createServer((client) => {
 
 before(async () => {
   ledgers = await Ledgers.open();
-  relay.listen(0, '127.0.0.1');
-  await once(relay, 'listening');
-  const address = relay.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const url = `postgres://akai:unused@127.0.0.1:${address.port}/akai`;
+  const port = await listen(relay);
+  const url = `postgres://akai:unused@127.0.0.1:${port}/akai`;
   const lane = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
   process = await ledgers.start({ lane });
 });

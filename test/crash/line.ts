@@ -1,6 +1,7 @@
 /** A network between gateways and their PostgreSQL, which can fail as networks do. */
-import { once } from 'node:events';
+
 import net from 'node:net';
+import { listen } from '../listen.ts';
 
 /**
  * cut: every connection breaks · mute: what a gateway sends arrives, the answer does not · late: what a gateway sends last
@@ -57,10 +58,7 @@ export async function startLine(socketPath: string): Promise<Line> {
     };
     for (const socket of [near, far]) socket.on('error', end).on('close', end);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const port = await listen(server);
   return {
     port,
     fail: (fault, delayMs) => {

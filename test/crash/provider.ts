@@ -1,7 +1,12 @@
 /** The provider of the crash rounds: does what the order in the prompt says, and notes what it did. */
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  chunkEvent,
+  completion,
+  type PromptedProvider,
+  startPrompted,
+} from '../prompted_provider.ts';
 import type { Order } from './orders.ts';
 
 export interface Serving {
@@ -11,17 +16,9 @@ export interface Serving {
   finished: boolean;
 }
 
-export interface Provider extends AsyncDisposable {
-  /** For OPENAI_BASE_URL. */
-  readonly baseUrl: string;
+export interface Provider extends PromptedProvider {
   /** By the order's number; more than one means that a gateway asked again. */
   readonly servings: Map<number, Serving[]>;
-}
-
-async function orderIn(request: IncomingMessage): Promise<Order> {
-  let text = '';
-  for await (const chunk of request.setEncoding('utf8')) text += chunk;
-  return JSON.parse(JSON.parse(text).messages[0].content);
 }
 
 function usageOf({ usage }: Order): object | null {
@@ -38,27 +35,13 @@ function usageOf({ usage }: Order): object | null {
 function json(response: ServerResponse, order: Order, serving: Serving): void {
   const content = 'j'.repeat(order.chunks * order.chunkBytes);
   serving.sentBytes = content.length;
-  const usage = usageOf(order);
-  const body = JSON.stringify({
-    id: `chatcmpl-${order.n}`,
-    object: 'chat.completion',
-    created: 1_700_000_000,
-    model: order.model,
-    choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }],
-    ...(usage ? { usage } : {}),
-  });
+  const body = completion(`chatcmpl-${order.n}`, order.model, content, usageOf(order));
   response.writeHead(200, { 'content-type': 'application/json' }).end(body);
 }
 
 async function stream(response: ServerResponse, order: Order, serving: Serving): Promise<void> {
   const event = (members: object): string =>
-    `data: ${JSON.stringify({
-      id: `chatcmpl-${order.n}`,
-      object: 'chat.completion.chunk',
-      created: 1_700_000_000,
-      model: order.model,
-      ...members,
-    })}\n\n`;
+    chunkEvent(`chatcmpl-${order.n}`, order.model, members);
   const choice = (delta: object, finish_reason: string | null): object => ({
     choices: [{ index: 0, delta, finish_reason }],
   });
@@ -80,13 +63,10 @@ async function stream(response: ServerResponse, order: Order, serving: Serving):
 
 export async function startProvider(): Promise<Provider> {
   const servings = new Map<number, Serving[]>();
-  const server = createServer(async (request, response) => {
-    const order = await orderIn(request).catch(() => null);
-    // The gateway left before it had sent the whole request.
-    if (!order) return;
+  const provider = await startPrompted(async (prompt, response) => {
+    const order: Order = JSON.parse(prompt);
     const serving: Serving = { sentBytes: 0, finished: false };
     servings.set(order.n, [...(servings.get(order.n) ?? []), serving]);
-    response.on('error', () => {});
     response.once('finish', () => {
       serving.finished = order.ending === 'whole';
     });
@@ -95,17 +75,5 @@ export async function startProvider(): Promise<Provider> {
     else if (order.stream) await stream(response, order, serving);
     else json(response, order, serving);
   });
-  server.keepAliveTimeout = 60_000;
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
-  return {
-    baseUrl: `http://127.0.0.1:${port}/v1`,
-    servings,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  return { ...provider, servings };
 }

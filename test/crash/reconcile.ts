@@ -3,24 +3,18 @@
  * `violations` is a defect and carries its evidence.
  */
 import { formatUsd, nano } from '../../src/wallet/money.ts';
+import type { ReceiptRow } from '../books.ts';
 import type { Account } from './accounts.ts';
 import type { Sighting } from './client.ts';
 import { costOfCheckpoint, costOfUsage, estimate } from './prices.ts';
 import type { Serving } from './provider.ts';
 import { type Fault, graceMs, leaseMs } from './stage.ts';
 
-export interface Receipt {
+export interface Receipt extends ReceiptRow {
   readonly id: string;
   readonly wallet: number;
   readonly key_id: string | null;
   readonly model: string;
-  readonly outcome: 'settled' | 'estimated' | 'recovered' | 'released';
-  readonly input_tokens: number;
-  readonly output_tokens: number;
-  readonly cost: number;
-  readonly charged: number;
-  readonly held: number;
-  readonly detail: Readonly<Record<string, unknown>>;
 }
 
 interface Transfer {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, isAway, type Sql } from '../../src/db/connection.ts';
 import { findPlace, type Place, socketPath } from '../../src/db/place.ts';
 import { ensureRunning, livingPostmaster } from '../../src/db/postmaster.ts';
-import { errorCode } from '../../src/db/start-error.ts';
+import { startDatabase } from '../embedded_database.ts';
 import { temporaryDataDir } from '../installation.ts';
 import { lives, until } from '../scratch_data.ts';
 import { GatewayProcess } from './gateway_process.ts';
@@ -203,14 +203,7 @@ export async function openStage(layout: Layout, upstreamUrl: string): Promise<St
 
 /** A PostgreSQL behind a line. It lives in the folder of the first gateway, which deletes it in the end. */
 async function startShared(folder: string): Promise<{ line: Line; url: string }> {
-  const place = await findPlace(folder, quiet);
-  await ensureRunning(place, quiet);
-  const address = { path: socketPath(place) };
-  const setup = connect(address, { max: 1, name: 'crash rounds', database: 'postgres' });
-  await setup`CREATE DATABASE akai`.catch((error: unknown) => {
-    if (errorCode(error) !== '42P04') throw error;
-  });
-  await setup.end();
+  const place = await startDatabase(folder);
   const line = await startLine(socketPath(place));
   return { line, url: `postgres://akai:test@127.0.0.1:${line.port}/akai` };
 }

@@ -1,6 +1,11 @@
 /** A provider that answers step by step, when the test says so. */
-import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import {
+  chunkEvent,
+  completion,
+  type PromptedProvider,
+  startPrompted,
+} from '../prompted_provider.ts';
 import { model } from '../providers.ts';
 
 export interface Said {
@@ -33,7 +38,6 @@ export class Script {
   take(response: ServerResponse): void {
     this.calls += 1;
     this.#response = response;
-    response.on('error', () => {});
     this.#call();
     if (this.#isAutomatic) this.finish();
   }
@@ -79,8 +83,7 @@ export class Script {
   }
 
   #event(members: object): void {
-    const head = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000 };
-    this.#response?.write(`data: ${JSON.stringify({ ...head, model, ...members })}\n\n`);
+    this.#response?.write(chunkEvent('chatcmpl-1', model, members));
   }
 
   #finishStream(response: ServerResponse): void {
@@ -92,45 +95,17 @@ export class Script {
   }
 
   #finishJson(response: ServerResponse): void {
-    const message = { role: 'assistant', content: 'Hello!' };
-    response.end(
-      JSON.stringify({
-        ...{ id: 'chatcmpl-1', object: 'chat.completion', created: 1_700_000_000, model },
-        choices: [{ index: 0, message, finish_reason: 'stop' }],
-        usage: this.#usage(),
-      }),
-    );
+    response.end(completion('chatcmpl-1', model, 'Hello!', this.#usage()));
   }
 }
 
-export interface ScriptedProvider extends AsyncDisposable {
-  /** For OPENAI_BASE_URL. */
-  readonly baseUrl: string;
+export interface ScriptedProvider extends PromptedProvider {
   /** By the text of the prompt. */
   readonly scripts: Map<string, Script>;
 }
 
 export async function startScripted(): Promise<ScriptedProvider> {
   const scripts = new Map<string, Script>();
-  const server = createServer(async (request, response) => {
-    let text = '';
-    try {
-      for await (const chunk of request.setEncoding('utf8')) text += chunk;
-    } catch {
-      return;
-    }
-    scripts.get(JSON.parse(text).messages[0].content)?.take(response);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
-  return {
-    baseUrl: `http://127.0.0.1:${port}/v1`,
-    scripts,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  const provider = await startPrompted((prompt, response) => scripts.get(prompt)?.take(response));
+  return { ...provider, scripts };
 }

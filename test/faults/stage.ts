@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { createKey } from '../../src/accounts/keys.ts';
 import { connect, type Sql } from '../../src/db/connection.ts';
-import { findPlace, type Place, socketPath } from '../../src/db/place.ts';
+import { type Place, socketPath } from '../../src/db/place.ts';
 import { ensureRunning, livingPostmaster } from '../../src/db/postmaster.ts';
-import { errorCode } from '../../src/db/start-error.ts';
 import { parseUsd } from '../../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../../src/wallet/wallets.ts';
 import { GatewayProcess } from '../crash/gateway_process.ts';
+import { startDatabase } from '../embedded_database.ts';
 import { temporaryDataDir } from '../installation.ts';
 import { until } from '../scratch_data.ts';
 import { type ScriptedProvider, startScripted } from './provider.ts';
@@ -43,19 +43,6 @@ async function makeCustomer(sql: Sql, usd: string): Promise<Customer> {
   });
   const { key } = await createKey(sql, { userId: user.id, walletId, name: 'test' });
   return { walletId, key, credit: balance };
-}
-
-/** Makes the cluster of a folder run, with the database in it. */
-async function startDatabase(folder: string): Promise<Place> {
-  const place = await findPlace(folder, quiet);
-  await ensureRunning(place, quiet);
-  const address = { path: socketPath(place) };
-  const setup = connect(address, { max: 1, name: 'test setup', database: 'postgres' });
-  await setup`CREATE DATABASE akai`.catch((error: unknown) => {
-    if (errorCode(error) !== '42P04') throw error;
-  });
-  await setup.end();
-  return place;
 }
 
 /** Starts it again after it has died or was stopped. What the dead one left behind may answer for it for a moment. */

@@ -2,8 +2,9 @@
  * A relay in front of PostgreSQL that understands enough of its protocol to stop a statement at a chosen point: before it
  * reaches the server, or when it is committed and the answer is on its way back.
  */
-import { once } from 'node:events';
+
 import net from 'node:net';
+import { listen } from '../listen.ts';
 
 /** What a gateway asks of the database. A batch may take a hold and settle at once: then it is both. */
 export type Statement = 'key' | 'lease' | 'hold' | 'settle' | 'checkpoint';
@@ -184,14 +185,12 @@ export async function startTap(socketPath: string): Promise<Tap> {
     relays.add(relay);
     near.once('close', () => relays.delete(relay));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
+  const port = await listen(server);
   const cut = (): void => {
     for (const relay of relays) relay.end();
   };
   return {
-    port: address !== null && typeof address === 'object' ? address.port : 0,
+    port,
     arm: (statement, when) => {
       const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
       let open = (): void => {};
