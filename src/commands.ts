@@ -21,9 +21,11 @@ import {
   withUse,
 } from './commands/key_limits.ts';
 import { review, verify } from './commands/receipts.ts';
+import type { Said } from './commands/said.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
+import { isUuid } from './ids.ts';
 import { entriesOf, statementCsv } from './wallet/export_statement.ts';
 import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
 import { statementJson } from './wallet/statement_form.ts';
@@ -39,22 +41,12 @@ interface Arguments {
   readonly positionals: readonly string[];
 }
 
-interface Outcome {
-  /** Printed with --json. */
-  readonly json: unknown;
-  /** Printed without it. */
-  readonly text: string;
-  readonly failed?: boolean;
-  /** All has been printed already. */
-  readonly printed?: boolean;
-}
-
 export interface Command {
   /** What follows the name, for the help. */
   readonly usage: string;
   readonly sentence: string;
   readonly options: ParseArgsOptionsConfig;
-  readonly run: (given: Arguments, config: Config, say: (line: string) => void) => Promise<Outcome>;
+  readonly run: (given: Arguments, config: Config, say: (line: string) => void) => Promise<Said>;
 }
 
 const string = { type: 'string' } as const;
@@ -161,7 +153,7 @@ export const commands: Readonly<Record<string, Command>> = {
 };
 
 /** Reads nothing but the files: it works anywhere, without an installation. */
-function verifyFile(given: Arguments): Promise<Outcome> {
+function verifyFile(given: Arguments): Promise<Said> {
   const [path] = given.positionals;
   if (!path) throw new UsageError('Say which file: akai verify receipt.json.');
   return verify(path, optional(given, 'public-key'));
@@ -170,14 +162,14 @@ function verifyFile(given: Arguments): Promise<Outcome> {
 const usualDays = 7;
 const mostDays = 3660;
 
-async function reviewReceipts(given: Arguments, { sql }: Database): Promise<Outcome> {
+async function reviewReceipts(given: Arguments, { sql }: Database): Promise<Said> {
   const days = Number(optional(given, 'days') ?? usualDays);
   if (!(Number.isInteger(days) && days >= 1 && days <= mostDays))
     throw new UsageError(`--days takes a whole number from 1 to ${mostDays}.`);
   return review(sql, days);
 }
 
-type Handler = (given: Arguments, database: Database, config: Config) => Promise<Outcome>;
+type Handler = (given: Arguments, database: Database, config: Config) => Promise<Said>;
 
 function withDatabase(handler: Handler): Command['run'] {
   return async (given, config, say) => {
@@ -209,13 +201,13 @@ async function accountOf(given: Arguments, { sql }: Database) {
   return account;
 }
 
-async function migrated(_given: Arguments, { sql }: Database): Promise<Outcome> {
+async function migrated(_given: Arguments, { sql }: Database): Promise<Said> {
   const rows = await sql<{ name: string }[]>`SELECT name FROM migrations ORDER BY name`;
   const names = rows.map(({ name }) => name);
   return { json: { migrations: names }, text: `The database is up to date: ${names.join(', ')}.` };
 }
 
-async function createUser(given: Arguments, { sql }: Database, config: Config): Promise<Outcome> {
+async function createUser(given: Arguments, { sql }: Database, config: Config): Promise<Said> {
   const account = await createAccount(sql, config, {
     email: required(given, 'email'),
     // Not trimmed: a space at the end is part of a password.
@@ -225,7 +217,7 @@ async function createUser(given: Arguments, { sql }: Database, config: Config): 
   return { json: account, text: `Account ${account.email} made, id ${account.id}.` };
 }
 
-async function createUserKey(given: Arguments, database: Database): Promise<Outcome> {
+async function createUserKey(given: Arguments, database: Database): Promise<Said> {
   const name = required(given, 'name');
   if (name.length > 100) throw new UsageError('--name must have at most 100 characters.');
   const allowedNetworks = networks(given);
@@ -248,13 +240,13 @@ async function createUserKey(given: Arguments, database: Database): Promise<Outc
   const use = isLimited(changes)
     ? await changeLimits(sql, { id: made.id, walletId }, changes)
     : null;
-  const limits = [
+  const bounds = [
     use ? `It has ${limitsText(use)}.` : '',
     expiresAt ? `It expires at ${expiresAt.toISOString()}.` : '',
     allowedNetworks.length > 0 ? `It works from ${allowedNetworks.join(', ')} only.` : '',
   ].filter(Boolean);
   const shown = `Key "${name}" of ${account.email}, id ${made.id}. It is shown this once:`;
-  return { json: made, text: [shown, made.key, ...limits].join('\n') };
+  return { json: made, text: [shown, made.key, ...bounds].join('\n') };
 }
 
 function networks({ values }: Arguments): string[] {
@@ -289,7 +281,7 @@ function expiry(given: Arguments): Date | null {
   return date;
 }
 
-async function listUserKeys(given: Arguments, database: Database): Promise<Outcome> {
+async function listUserKeys(given: Arguments, database: Database): Promise<Said> {
   const account = await accountOf(given, database);
   const records = await listKeys(database.sql, account.id);
   const used = await withUse(database.sql, records);
@@ -309,8 +301,6 @@ function state({ revokedAt, expiresAt }: KeyRecord): string {
   return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }
 
-const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 function noSuchKey(id: string): ApiError {
   const message = `There is no key with the id ${id}; "key list" shows the ids.`;
   return new ApiError('not_found', { message });
@@ -325,21 +315,21 @@ function limitsIn(given: Arguments, options: typeof limitOptions): LimitChanges 
   }
 }
 
-async function limitUserKey(given: Arguments, { sql }: Database): Promise<Outcome> {
+async function limitUserKey(given: Arguments, { sql }: Database): Promise<Said> {
   const id = required(given, 'id');
   const changes = limitsIn(given, limitOptions);
   if (Object.keys(changes).length === 0)
     throw new UsageError(
       'Say which limit: --total-usd, --daily-usd, --weekly-usd or --monthly-usd.',
     );
-  const record = uuid.test(id) ? await findKey(sql, id) : null;
+  const record = isUuid(id) ? await findKey(sql, id) : null;
   if (!record) throw noSuchKey(id);
   return setLimits(sql, record, changes);
 }
 
-async function revoke(given: Arguments, { sql }: Database): Promise<Outcome> {
+async function revoke(given: Arguments, { sql }: Database): Promise<Said> {
   const id = given.positionals[0] ?? required(given, 'id');
-  const record = uuid.test(id) ? await revokeKey(sql, id) : null;
+  const record = isUuid(id) ? await revokeKey(sql, id) : null;
   if (!record) throw noSuchKey(id);
   return {
     json: { id: record.id, revokedAt: record.revokedAt },
@@ -347,7 +337,7 @@ async function revoke(given: Arguments, { sql }: Database): Promise<Outcome> {
   };
 }
 
-async function credit(given: Arguments, database: Database): Promise<Outcome> {
+async function credit(given: Arguments, database: Database): Promise<Said> {
   const amount = positiveUsd(required(given, 'usd'));
   const note = optional(given, 'note')?.trim() || 'Credit from the operator';
   const account = await accountOf(given, database);
@@ -371,7 +361,7 @@ function positiveUsd(text: string): Nano {
   );
 }
 
-async function showWallet(given: Arguments, database: Database): Promise<Outcome> {
+async function showWallet(given: Arguments, database: Database): Promise<Said> {
   const account = await accountOf(given, database);
   const walletId = await openWallet(database.sql, account.id);
   const query = statementQuery((name) => optional(given, name));
@@ -391,6 +381,6 @@ async function showWallet(given: Arguments, database: Database): Promise<Outcome
   return { json, text: [balance, ...lines, ...more].join('\n') };
 }
 
-async function auditBooks(given: Arguments, { sql }: Database): Promise<Outcome> {
+async function auditBooks(given: Arguments, { sql }: Database): Promise<Said> {
   return given.values.history === true ? auditsBefore(sql) : auditNow(sql);
 }

@@ -7,6 +7,11 @@ export function timeOrderedId(): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
+/** Whether a text is a UUID as PostgreSQL writes it, in either case. */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
 /** What users see of an id, quote to support, and find on receipts: `req_` and its 32 hexadecimal digits. @param id with or without hyphens */
 export function requestIdOf(id: string): string {
   return `req_${id.replaceAll('-', '')}`;

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { type ArchivedMonth, archiveMonth, monthsBefore } from '../wallet/archive.ts';
+import type { Said } from './said.ts';
 
 /** The database lets no younger ones go. */
 const leastKept = 2;
@@ -27,7 +28,7 @@ export async function archive(
   folder: string,
   before: string | null,
   keptMonths: number,
-): Promise<{ readonly json: unknown; readonly text: string }> {
+): Promise<Said> {
   if (before === null && keptMonths === 0)
     throw new ApiError('invalid_request', {
       message: 'Say --before YYYY-MM, or set RECEIPT_RETENTION_MONTHS.',

@@ -1,19 +1,12 @@
 /** `akai audit`: proves the books, or tells how earlier proofs went. */
 import type { Sql } from '../db/database.ts';
-import { auditHistory, openFindings, recordedAudit } from '../wallet/audit.ts';
-
-interface Said {
-  readonly json: unknown;
-  readonly text: string;
-  readonly failed?: boolean;
-}
+import { auditHistory, type Finding, openFindings, recordedAudit } from '../wallet/audit.ts';
+import type { Said } from './said.ts';
 
 /** Failed when a row lies. */
 export async function auditNow(sql: Sql): Promise<Said> {
   const report = await recordedAudit(sql);
-  const lies = report.findings.map(
-    ({ check, id, detail }) => `${id}: not true that ${check}: ${detail}`,
-  );
+  const lies = report.findings.map(lieText);
   const counts = [
     counted(report.wallets, 'wallet'),
     counted(report.transfers, 'transfer'),
@@ -24,6 +17,10 @@ export async function auditNow(sql: Sql): Promise<Said> {
     ? `The books are right: ${counts}.`
     : [`The books are wrong (${counts}):`, ...lies].join('\n');
   return { json: report, text, failed: !report.ok };
+}
+
+function lieText({ check, id, detail }: Finding): string {
+  return `${id}: not true that ${check}: ${detail}`;
 }
 
 function counted(count: number, noun: string): string {
@@ -38,8 +35,7 @@ export async function auditsBefore(sql: Sql): Promise<Said> {
       `${startedAt.toISOString()}  ${kind.padEnd(9)}  ${String(Math.round(seconds * 10) / 10).padStart(7)} s  ${String(rows).padStart(10)} rows  ${lies === 0 ? 'right' : `${lies} lie`}`,
   );
   const lies = findings.map(
-    ({ check, id, detail, since }) =>
-      `${id}: not true that ${check}: ${detail} (since ${since.toISOString()})`,
+    (finding) => `${lieText(finding)} (since ${finding.since.toISOString()})`,
   );
   const text = [...(lines.length > 0 ? lines : ['There was no audit yet.']), ...lies].join('\n');
   return { json: { runs, findings }, text, failed: findings.length > 0 };

@@ -10,6 +10,7 @@ import {
   limitKey,
 } from '../wallet/key_limits.ts';
 import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from '../wallet/money.ts';
+import type { Said } from './said.ts';
 
 /** Limits that are to change; nano-USD, null takes one away. */
 export type LimitChanges = Partial<Record<KeyLimit, Nano | null>>;
@@ -66,9 +67,7 @@ export async function changeLimits(
   return keyUse(sql, key.id, key.walletId);
 }
 
-type Amounts = Readonly<Record<KeyLimit, Nano | null>>;
-
-function exactly(amounts: Amounts): Record<string, unknown> {
+function exactly(amounts: KeyLimits): Record<string, unknown> {
   const entries = keyLimits.map((name) => {
     const value = amounts[name];
     return [name, value === null ? null : exactUsd(value)];
@@ -93,11 +92,7 @@ export function limitsText({ limits, used }: KeyUse): string {
 }
 
 /** `akai key limit`. */
-export async function setLimits(
-  sql: Sql,
-  key: KeyRecord,
-  changes: LimitChanges,
-): Promise<{ json: unknown; text: string }> {
+export async function setLimits(sql: Sql, key: KeyRecord, changes: LimitChanges): Promise<Said> {
   const use = await changeLimits(sql, key, changes);
   return {
     json: { id: key.id, ...useJson(use) },
@@ -115,6 +110,7 @@ export function withUse(
   );
 }
 
-export function isLimited(limits: KeyLimits | LimitChanges): boolean {
-  return Object.values(limits).some((limit) => limit !== null && limit !== undefined);
+/** Whether any limit is set, and not only taken away. */
+export function isLimited(changes: LimitChanges): boolean {
+  return Object.values(changes).some((limit) => limit !== null);
 }

@@ -5,12 +5,7 @@ import { ApiError } from '../errors.ts';
 import { requestIdOf } from '../ids.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { flaggedReceipts } from '../wallet/receipts.ts';
-
-interface Said {
-  readonly json: unknown;
-  readonly text: string;
-  readonly failed?: boolean;
-}
+import type { Said } from './said.ts';
 
 async function read(path: string): Promise<string> {
   try {

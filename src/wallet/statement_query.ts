@@ -1,5 +1,6 @@
 /** What is asked of a statement: parameters as text, checked one by one, and the cursor that leads to the next page. */
 import { ApiError } from '../errors.ts';
+import { isUuid } from '../ids.ts';
 
 /** As the database names what moved money, in its order. */
 const kinds = ['charge', 'loss', 'topup', 'bonus', 'adjustment', 'refund'] as const;
@@ -82,10 +83,8 @@ function types(text: string): readonly LineKind[] {
   });
 }
 
-const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 function keyId(text: string): string {
-  if (uuid.test(text)) return text.toLowerCase();
+  if (isUuid(text)) return text.toLowerCase();
   throw refusal('key', `"key" must be the id of an API key, not "${text}".`);
 }
 
@@ -114,7 +113,7 @@ function cursorOf(text: string, group: Grouping): Cursor {
     .toString()
     .split(' ');
   const kind = [...typeNames.values()].find((known) => known === kindName);
-  const isOurs = made === 'request' ? uuid.test(place) : /^2\d{3}-\d{2}-\d{2}$/.test(place);
+  const isOurs = made === 'request' ? isUuid(place) : /^2\d{3}-\d{2}-\d{2}$/.test(place);
   const model = rest.join(' ');
   if (!kind || !isOurs || made !== group || /[\0\ufffd]/.test(model))
     throw refusal(
