@@ -164,7 +164,7 @@ export const settings = {
     5000,
     0,
     60_000,
-    'How long, in ms, a request waits for money that other requests of its wallet hold, before 402.',
+    'How long, in ms, a request waits for money that other requests of its wallet hold, before 402: from the last of them that ended, and six times as long at most.',
   ),
   maxBodyBytes: integer(
     'MAX_BODY_BYTES',

@@ -1,6 +1,6 @@
 /**
  * 500 requests of every kind at once on $0.60, through two gateways on one database: the wallet is never negative, no money is
- * lost, and nobody is refused whose hold would have fitted while it waited.
+ * lost, and nobody is refused whose hold would have fitted once those before it were settled, however busy the machine is.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -16,7 +16,8 @@ import { type Installation, startInstallation } from './installation.ts';
 import { capIn, obedient } from './obedient.ts';
 import { openSharedDatabase } from './shared_database.ts';
 
-const holdWaitMs = 20_000;
+/** As the settings come: nobody is refused as long as others end, for six times as long. */
+const longestWaitMs = 30_000;
 const stack = new AsyncDisposableStack();
 let owner: Sql;
 let upstream: Hostile;
@@ -33,8 +34,6 @@ before(async () => {
     RATE_LIMIT_RPM: '0',
     ACCOUNT_RATE_LIMIT_RPM: '1000000',
     MINIMUM_BALANCE_USD: '0',
-    // Long, because the machine may be busy with other things.
-    HOLD_WAIT_MS: `${holdWaitMs}`,
     AKAI_SECRET: 'one secret for every server of these tests',
   };
   const start = async (): Promise<Installation> =>
@@ -195,7 +194,7 @@ test('not all of it fits: who is refused could not have been paid, even with not
   t.diagnostic(`${refused.length} of ${asked.length} were refused`);
   assert.ok(refused.length > 10 && refused.length < 200, String(refused.length));
   for (const { kind: of, answeredAt, sentAt, text } of refused) {
-    assert.ok(answeredAt - sentAt < holdWaitMs, 'it waited for money that others held, in vain');
+    assert.ok(answeredAt - sentAt < longestWaitMs, 'it waited for money that others held, in vain');
     // The wallet only shrinks: what it had a moment later, it had when the request was refused.
     const { balance = 0 } = samples.find(({ at }) => at > answeredAt) ?? {};
     const enough = mostInput + (of.leastTokens * of.price) / 1000;

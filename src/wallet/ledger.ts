@@ -15,12 +15,12 @@ import {
   refusal,
   refusalOf,
   type Settlement,
-  type WalletState,
 } from './batch.ts';
 import { isBusy } from './busy.ts';
 import { type Checkpoint, CheckpointLane } from './checkpoints.ts';
 import { isPassing, SettlementLost } from './failure.ts';
 import type { KeyRoom } from './key_limits.ts';
+import { KnownWallets } from './known_wallets.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
 import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
@@ -31,7 +31,7 @@ export type NewHold = Omit<Hold, 'grow' | 'believed'>;
 export interface LedgerSettings {
   /** A wallet with a settled balance below this gets no hold; nano-USD. */
   readonly floor: Nano;
-  /** How long a hold waits for money that other requests hold; ms. */
+  /** How long a hold waits for money that other requests hold, from the last of them that ended; ms. */
   readonly holdWaitMs: number;
 }
 
@@ -53,20 +53,9 @@ interface PendingSettlement {
   readonly reject: (error: Error) => void;
 }
 
-interface KnownWallet {
-  balance: number;
-  free: number;
-  readAt: number;
-  /** Keys that pay from it have limits, which this process does not know. */
-  isLimited: boolean;
-  /** Sum of holds that were asked for and not yet answered. */
-  unconfirmed: number;
-}
-
 const largestBatch = 500;
 /** How long a busy process gathers for a batch; ms. */
 const gatherMs = 1;
-const richness = { holds: 10, readWithinMs: 5000, committedWithinMs: 1000 } as const;
 const waitingRetryMs = 50;
 const firstBackoffMs = 20;
 const lastBackoffMs = 500;
@@ -78,17 +67,16 @@ export class Ledger {
   readonly #sql: Sql;
   readonly #settings: LedgerSettings;
   readonly #checkpoints: CheckpointLane;
-  readonly #wallets = new Map<number, KnownWallet>();
+  readonly #wallets = new KnownWallets();
   /** Ids of requests that may have a hold, and of those that are over and owe nothing should they still have one. */
   readonly #open = new Set<string>();
   readonly #free = new Set<string>();
   #holds: PendingHold[] = [];
   #settlements: PendingSettlement[] = [];
-  readonly #waiting = new WaitingLine<PendingHold>();
+  readonly #waiting: WaitingLine<PendingHold>;
   #busy = false;
   #scheduled = false;
   #waitTimer: NodeJS.Timeout | null = null;
-  #lastCommit = Number.NEGATIVE_INFINITY;
   /** Failures so far. */
   #epoch = 0;
 
@@ -98,6 +86,7 @@ export class Ledger {
     this.#checkpoints = new CheckpointLane(checkpoints, () => lease.isAlive());
     this.lease = lease;
     this.#settings = settings;
+    this.#waiting = new WaitingLine(settings.holdWaitMs);
     lease.eachBeat(() => this.#recoverStrangers());
   }
 
@@ -115,8 +104,7 @@ export class Ledger {
    * @param askedAt `performance.now()` when the request came for money first: it waits from then on
    */
   take(hold: NewHold, taker: HoldTaker, askedAt: number = performance.now()): void {
-    const known = this.#wallets.get(hold.walletId);
-    if (known) known.unconfirmed += hold.wanted;
+    this.#wallets.ask(hold);
     this.#open.add(hold.id);
     this.#enqueueHold({ ...hold, grow: false, believed: nano(0) }, taker, askedAt);
   }
@@ -174,19 +162,11 @@ export class Ledger {
 
   /** Whether a hold of this size may travel beside the upstream call instead of before it. */
   isComfortable(walletId: number, amount: Nano): boolean {
-    const known = this.#wallets.get(walletId);
-    if (!known || known.isLimited) return false;
-    const now = performance.now();
-    return (
-      known.free - known.unconfirmed >= richness.holds * amount &&
-      now - known.readAt < richness.readWithinMs &&
-      now - this.#lastCommit < richness.committedWithinMs
-    );
+    return this.#wallets.isComfortable(walletId, amount);
   }
 
   #enqueueHold(work: Hold, taker: HoldTaker, askedAt: number): void {
-    const deadline = askedAt + this.#settings.holdWaitMs;
-    this.#holds.push({ work, taker, deadline, isNext: false, waitsFor: 'wallet' });
+    this.#holds.push({ work, taker, askedAt, isNext: false, waitsFor: 'wallet' });
     this.#schedule();
   }
 
@@ -245,8 +225,7 @@ export class Ledger {
           settlements.map((pending) => pending.work),
           openHolds.map((pending) => pending.work),
         );
-        this.#lastCommit = performance.now();
-        this.#learn(answer.wallets);
+        this.#wallets.learn(answer.wallets);
         this.#answerSettlements(settlements, answer);
         this.#answerHolds(openHolds, answer);
         return;
@@ -287,22 +266,13 @@ export class Ledger {
     if (settlements.length + holds.length === 1) {
       const failure = new Error('the ledger refused this entry', { cause: error });
       if (settlement) this.#rejectSettlement(settlement, failure);
-      if (hold) this.#forgetUnconfirmed(hold.work);
+      if (hold) this.#wallets.answered(hold.work);
       if (hold && !hold.work.grow) this.#open.delete(hold.work.id);
       hold?.taker.refuse(failure);
       return;
     }
     for (const pending of settlements) await this.#commit([pending], []);
     for (const pending of holds) await this.#commit([], [pending]);
-  }
-
-  #learn(wallets: readonly WalletState[]): void {
-    const readAt = performance.now();
-    for (const { walletId, balance, held, isLimited } of wallets) {
-      const unconfirmed = this.#wallets.get(walletId)?.unconfirmed ?? 0;
-      const free = balance - held;
-      this.#wallets.set(walletId, { balance, free, readAt, isLimited, unconfirmed });
-    }
   }
 
   #answerSettlements(settlements: readonly PendingSettlement[], answer: BatchAnswer): void {
@@ -323,12 +293,12 @@ export class Ledger {
       const { granted = pending.work.wanted, room = null } = answer.holds.get(index + 1) ?? {};
       const waitsFor = isKeyBusy(granted) ? 'key' : 'wallet';
       const mayWait = waitsFor === 'key' || granted === refusal.heldByOthers;
-      if (mayWait && performance.now() < pending.deadline) {
+      if (mayWait && this.#waiting.mayWaitOn(pending, this.#wallets.get(pending.work.walletId))) {
         pending.waitsFor = waitsFor;
         this.#waiting.push(pending);
         return;
       }
-      this.#forgetUnconfirmed(pending.work);
+      this.#wallets.answered(pending.work);
       if (granted < 0 && !pending.work.grow) this.#open.delete(pending.work.id);
       const { taker } = pending;
       if (granted >= 0) taker.grant(nano(granted), room);
@@ -336,11 +306,6 @@ export class Ledger {
         taker.refuse(new SettlementLost('the hold was recovered from this process'));
       else taker.refuse(refusalOf(granted, room));
     });
-  }
-
-  #forgetUnconfirmed(hold: Hold): void {
-    const known = this.#wallets.get(hold.walletId);
-    if (known && !hold.grow) known.unconfirmed = Math.max(0, known.unconfirmed - hold.wanted);
   }
 
   /**
@@ -364,7 +329,7 @@ export class Ledger {
   #wakeWaiting(): void {
     if (this.#waitTimer) clearTimeout(this.#waitTimer);
     this.#waitTimer = null;
-    const next = this.#waiting.takeNext((walletId) => this.#wallets.get(walletId)?.free ?? 0);
+    const next = this.#waiting.takeNext((walletId) => this.#wallets.get(walletId));
     this.#holds.unshift(...next);
     if (next.length > 0) this.#schedule();
     this.#wakeLater();
@@ -389,7 +354,7 @@ export class Ledger {
 
   /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */
   #abandonHold(pending: PendingHold, cause: unknown): void {
-    this.#forgetUnconfirmed(pending.work);
+    this.#wallets.answered(pending.work);
     pending.taker.refuse(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
     if (pending.work.grow) return;
     const { id, walletId } = pending.work;

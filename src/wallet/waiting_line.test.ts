@@ -109,3 +109,38 @@ test('money that another process gives back is found', async () => {
   await one.ledger.settle(settlementOf(ours, 0));
   await Promise.all([one.stop(), other.stop()]);
 });
+
+test('nobody is refused while those before come to their end one by one, however long all of them take', async () => {
+  const { ledger, stop } = await ledgers.start({ holdWaitMs: 2000 });
+  const wallet = await ledgers.wallet(1000);
+  const began = performance.now();
+  await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const hold = holdOf(wallet, 1000);
+      await ledger.hold(hold);
+      await sleep(500);
+      await ledger.settle(settlementOf(hold, 0));
+    }),
+  );
+  assert.ok(performance.now() - began > 2500, 'the last waited longer than anybody alone would');
+  await stop();
+});
+
+test('who is passed by through another process for ever is told at last', async () => {
+  const one = await ledgers.start({ holdWaitMs: 300 });
+  const other = await ledgers.start({ holdWaitMs: 60_000 });
+  const wallet = await ledgers.wallet(1000);
+  let isOver = false;
+  const passing = [1, 2, 3].map(() => keepTaking(other.ledger, wallet, () => isOver));
+  await sleep(50);
+  const blocker = holdOf(wallet, 500);
+  await other.ledger.hold(blocker);
+  const began = performance.now();
+  await assert.rejects(one.ledger.hold(holdOf(wallet, 1000)), /Insufficient credits/);
+  const waited = performance.now() - began;
+  isOver = true;
+  assert.ok(waited >= 300 && waited < 15_000, `${waited} ms`);
+  await Promise.all(passing);
+  await other.ledger.settle(settlementOf(blocker, 0));
+  await Promise.all([one.stop(), other.stop()]);
+});

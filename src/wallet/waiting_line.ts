@@ -3,22 +3,46 @@
  * large one is not overtaken for ever by small ones. What grows a hold never stands behind: its answer is on its way, and gives money back when it is done.
  */
 import type { Hold } from './batch.ts';
+import type { KnownWallet } from './known_wallets.ts';
 
 export interface InLine {
   readonly work: Hold;
-  /** `performance.now()` after which it is refused instead of waiting on. Whoever came first has the earliest. */
-  readonly deadline: number;
+  /** `performance.now()` when the request came for money first. */
+  readonly askedAt: number;
   /** It waited, and its turn has come. */
   isNext: boolean;
   /** Whose money it waited for last. */
   waitsFor: 'wallet' | 'key';
 }
 
+/** Nobody waits longer than so many times the usual, however fast others come to their end. */
+const mostWaits = 6;
+
 export class WaitingLine<T extends InLine> {
+  readonly #waitMs: number;
   #line: T[] = [];
+
+  /** @param waitMs how long a hold waits without any of those end that hold the money; ms */
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+  }
 
   get isEmpty(): boolean {
     return this.#line.length === 0;
+  }
+
+  /**
+   * Whether a hold need not be refused yet. As long as requests of its wallet come to their end, its turn comes nearer. A
+   * stream that wants to grow holds money itself, and waits no longer for others of its kind.
+   * @param wallet what is known of it
+   */
+  mayWaitOn({ work, askedAt }: T, wallet: KnownWallet | undefined): boolean {
+    const waited = performance.now() - askedAt;
+    if (waited < this.#waitMs) return true;
+    const movedAt = wallet?.movedAt ?? Number.NEGATIVE_INFINITY;
+    return (
+      !work.grow && waited < mostWaits * this.#waitMs && performance.now() - movedAt < this.#waitMs
+    );
   }
 
   push(pending: T): void {
@@ -52,24 +76,25 @@ export class WaitingLine<T extends InLine> {
    * Takes out those whose turn has come: of each wallet, first come first served, as many as its free money will do for, and
    * at least the first; also those whose time is over, for their last try. Those that wait for their key all go: the database,
    * which alone knows what it has free, lets none pass another.
-   * @param freeOf nano-USD that a wallet has free, as far as is known
+   * @param walletOf what is known of a wallet
    */
-  takeNext(freeOf: (walletId: number) => number): T[] {
+  takeNext(walletOf: (walletId: number) => KnownWallet | undefined): T[] {
     if (this.#line.length === 0) return [];
-    const now = performance.now();
     const left = new Map<number, number>();
     const next: T[] = [];
     const staying: T[] = [];
-    for (const pending of this.#line.sort((a, b) => a.deadline - b.deadline)) {
+    for (const pending of this.#line.sort((a, b) => a.askedAt - b.askedAt)) {
       const { walletId, wanted, grow } = pending.work;
       if (pending.waitsFor === 'key') {
         pending.isNext = true;
         next.push(pending);
         continue;
       }
+      const known = walletOf(walletId);
       const before = left.get(walletId);
-      const rest = (before ?? freeOf(walletId)) - wanted;
-      if (grow || before === undefined || rest >= 0 || now >= pending.deadline) {
+      const rest = (before ?? known?.free ?? 0) - wanted;
+      const isLate = !this.mayWaitOn(pending, known);
+      if (grow || before === undefined || rest >= 0 || isLate) {
         pending.isNext = true;
         next.push(pending);
       } else staying.push(pending);
