@@ -141,20 +141,13 @@ describe('a stand-in that is as strict as Google', () => {
 
   test('a wrong signature is refused by Google, none is not', async () => {
     const ask = (extra: object) => {
-      const call = {
-        id: 'a',
-        type: 'function',
-        function: { name: 'get_weather', arguments: '{}' },
-      };
+      const named = { name: 'get_weather', arguments: '{}' };
+      const call = { id: 'a', type: 'function' as const, function: named, ...extra };
       return client.chat.completions.create({
         model,
         messages: [
           { role: 'user', content: 'Weather?' },
-          // as: members that OpenAI does not know
-          {
-            role: 'assistant',
-            tool_calls: [{ ...call, ...extra }],
-          } as OpenAI.Chat.ChatCompletionMessageParam,
+          { role: 'assistant', tool_calls: [call] },
           { role: 'tool', tool_call_id: 'a', content: '31 °C' },
         ],
       });
