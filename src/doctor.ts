@@ -6,6 +6,7 @@ import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
+import type { Said } from './commands/said.ts';
 import { type Config, isLoopback, isReal, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
@@ -38,9 +39,7 @@ function problem(name: string, detail: string, advice: string): Check {
 }
 
 /** Runs every check, also after one has failed. Failed when there is a problem; warnings pass. */
-export async function doctor(
-  config: Config,
-): Promise<{ json: unknown; text: string; failed: boolean }> {
+export async function doctor(config: Config): Promise<Said> {
   const checks = [
     node(),
     await dataFolder(config),

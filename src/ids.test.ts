@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { requestIdIn, requestIdOf, timeOrderedId } from './ids.ts';
+import { lowestIdAt, momentOf, requestIdIn, requestIdOf, timeOrderedId } from './ids.ts';
 
 test('ids are UUIDs of version 7, sort by the ms in which they were made, and never repeat', async () => {
   const before = Date.now();
@@ -9,8 +9,10 @@ test('ids are UUIDs of version 7, sort by the ms in which they were made, and ne
   await sleep(3);
   const later = Array.from({ length: 1000 }, timeOrderedId);
   assert.match(first, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  const time = Number.parseInt(first.replace('-', '').slice(0, 12), 16);
+  const time = momentOf(first);
   assert.ok(time >= before && time <= Date.now());
+  assert.ok(lowestIdAt(time) < first && first < lowestIdAt(time + 1));
+  assert.match(lowestIdAt(0), /^00000000-0000-0000-/);
   assert.ok(later.every((id) => id > first));
   assert.equal(new Set(later).size, 1000);
   assert.equal(requestIdOf(first), `req_${first.replaceAll('-', '')}`);

@@ -3,8 +3,23 @@ import { randomUUID } from 'node:crypto';
 
 /** UUID, version 7: the time in ms, then random. Node's own came with Node 26, and 24 has to do. */
 export function timeOrderedId(): string {
-  const time = Date.now().toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+  return `${timePart(Date.now())}-7${randomUUID().slice(15)}`;
+}
+
+/** What an id of this moment (ms since 1970) begins with. */
+function timePart(ms: number): string {
+  const digits = ms.toString(16).padStart(12, '0');
+  return `${digits.slice(0, 8)}-${digits.slice(8)}`;
+}
+
+/** At or below every id of this moment and of later ones, above those of earlier ones. @param ms since 1970 */
+export function lowestIdAt(ms: number): string {
+  return `${timePart(ms)}-0000-0000-000000000000`;
+}
+
+/** The moment that an id begins with; ms since 1970. */
+export function momentOf(id: string): number {
+  return Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
 }
 
 /** Whether a text is a UUID as PostgreSQL writes it, in either case. */

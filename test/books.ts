@@ -1,5 +1,5 @@
 /** What the ledger of an installation says, read beside the running server. */
-
+import assert from 'node:assert/strict';
 import { connect, type Sql } from '../src/db/connection.ts';
 import { findPlace, socketPath } from '../src/db/place.ts';
 import type { Installation } from './installation.ts';
@@ -54,4 +54,13 @@ export async function openBooks({ dataDir }: Installation): Promise<Books> {
       }),
     [Symbol.asyncDispose]: () => sql.end(),
   };
+}
+
+/** Ends an installation and deletes it. @throws AssertionError unless its books, with every request ended, are right */
+export async function endProven(installation: Installation, books: Books): Promise<void> {
+  await books.settled();
+  const report = await installation.akai('audit');
+  assert.equal(report.ok, true, JSON.stringify(report));
+  await books[Symbol.asyncDispose]();
+  await installation.remove();
 }

@@ -6,7 +6,7 @@ import { createKey } from '../src/accounts/keys.ts';
 import { fundsOf } from '../src/wallet/funds.ts';
 import { parseUsd } from '../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../src/wallet/wallets.ts';
-import { type Books, openBooks } from './books.ts';
+import { type Books, endProven, openBooks } from './books.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { endlessStream, json } from './hostile_behaviours.ts';
 import { type Installation, startInstallation } from './installation.ts';
@@ -36,11 +36,7 @@ before(async () => {
   books = await openBooks(installation);
 });
 after(async () => {
-  await books.settled();
-  const report = await installation.akai('audit');
-  assert.equal(report.ok, true, JSON.stringify(report));
-  await books[Symbol.asyncDispose]();
-  await installation.remove();
+  await endProven(installation, books);
   await upstream.close();
 });
 

@@ -1,7 +1,6 @@
 /** A gateway in front of one hostile provider, and a client that reads as little of its answers as it likes. */
-import assert from 'node:assert/strict';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { type Books, openBooks } from './books.ts';
+import { type Books, endProven, openBooks } from './books.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { type Installation, startInstallation } from './installation.ts';
 
@@ -38,11 +37,7 @@ export async function startStreamScene(): Promise<StreamScene> {
     open: (body, key = installation.key) => open(installation.baseUrl, key, body),
     accountWith: (usd) => accountWith(installation, usd),
     stop: async () => {
-      await books.settled();
-      const report = await installation.akai('audit');
-      assert.equal(report.ok, true, JSON.stringify(report));
-      await books[Symbol.asyncDispose]();
-      await installation.remove();
+      await endProven(installation, books);
       await upstream.close();
     },
   };

@@ -11,6 +11,7 @@ import { listen } from '../../test/listen.ts';
 import { until } from '../../test/scratch_data.ts';
 import { AnswerStore, type Owner, type Page } from '../answers/store.ts';
 import { ApiError } from '../errors.ts';
+import { requestIdIn } from '../ids.ts';
 import { Exchange } from './exchange.ts';
 import { KeptAnswers } from './kept_answers.ts';
 import type { Outlet } from './outlet.ts';
@@ -106,9 +107,9 @@ function fresh(): Record<string, string> {
 }
 
 function idOf(response: Response): string {
-  const [, a, b, c, d, e] =
-    /^req_(.{8})(.{4})(.{4})(.{4})(.{12})$/.exec(response.headers.get('x-request-id') ?? '') ?? [];
-  return [a, b, c, d, e].join('-');
+  const id = requestIdIn(response.headers.get('x-request-id') ?? '');
+  assert.ok(id);
+  return id;
 }
 
 test('of one answer 20 may wait in a process, of one account 50; others hear 429, and none keeps its body', async () => {

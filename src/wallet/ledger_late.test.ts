@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { holdOf, Ledgers, settlementOf } from '../../test/ledgers.ts';
+import { until } from '../../test/scratch_data.ts';
 import { audit } from './audit.ts';
 import { applyBatch } from './batch.ts';
 import { Lease } from './lease.ts';
@@ -13,15 +14,6 @@ before(async () => {
   ledgers = await Ledgers.open();
 });
 after(() => ledgers[Symbol.asyncDispose]());
-
-/** Resolves once `check` is true. @throws Error with `what` after 10 s */
-async function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  for (let wait = 0; wait < 1000; wait += 1) {
-    if (await check()) return;
-    await sleep(10);
-  }
-  throw new Error(`Waited in vain until ${what}`);
-}
 
 test('a batch that was given up, and is delivered after the next, changes nothing', async () => {
   const process = await ledgers.start();

@@ -1,6 +1,6 @@
 /** The receipt as its owner sees it: every number that made the charge, as exact decimal text. Its signed form is this, word for word. */
 import { formatPrice } from '../catalogue/prices.ts';
-import { requestIdOf } from '../ids.ts';
+import { momentOf, requestIdOf } from '../ids.ts';
 import { formatUsd, nano } from './money.ts';
 import type { FailedAttempt, Receipt } from './receipts.ts';
 
@@ -98,11 +98,6 @@ export function signedText(receipt: unknown): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value;
   return `${receiptFormat}\n${JSON.stringify(receipt, sorted)}`;
-}
-
-/** The moment that a request's id begins with; ms since 1970. */
-function momentOf(id: string): number {
-  return Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
 }
 
 function linesOf({ tokens, prices }: Receipt['detail']): { lines: ReceiptLine[]; sum: bigint } {

@@ -1,6 +1,6 @@
 /** Receipts as they stand in the books: how each request ended, and what explains its charge. Reads only. */
 import type { Sql } from '../db/database.ts';
-import { requestIdOf } from '../ids.ts';
+import { lowestIdAt, requestIdOf } from '../ids.ts';
 import type { Outcome } from './batch.ts';
 import { type Nano, nano } from './money.ts';
 
@@ -104,11 +104,8 @@ export async function flaggedReceipts(
   days: number,
   limit: number,
 ): Promise<FlaggedReceipt[]> {
-  // Ids begin with the time in ms, so the primary key finds the first of them.
-  const from = Math.max(0, Date.now() - days * 86_400_000)
-    .toString(16)
-    .padStart(12, '0');
-  const first = `${from.slice(0, 8)}-${from.slice(8)}-0000-0000-000000000000`;
+  // Ids begin with the time, so the primary key finds the first of them.
+  const first = lowestIdAt(Math.max(0, Date.now() - days * 86_400_000));
   return sql<FlaggedReceipt[]>`
     SELECT id, created_at AS "settledAt", model, provider, charged, detail -> 'flags' AS flags
     FROM receipts
