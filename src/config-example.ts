@@ -26,17 +26,22 @@ export function configExample(): string {
   const general = Object.values(settings).map(
     ({ variable, fallback, sentence }) => `${comment(sentence)}\n#${variable}=${fallback}\n`,
   );
-  const access = [...providers.values()].map(({ id, name, baseUrl }) => {
-    const variables = providerVariables(id);
-    return `# ${name}\n#${variables.apiKey}=\n#${variables.baseUrl}=${baseUrl}\n`;
-  });
+  const own = [...providers.values()].map((provider) => ({
+    ...providerVariables(provider.id),
+    address: provider.baseUrl,
+  }));
   const head = comment(
     'Every setting at its default. Copy this file to .env and change what you need. Made by npm run env: do not edit.',
   );
   const keys = comment(
-    'Providers: a key or a base URL makes the provider real. A base URL sends its requests elsewhere, which may be on this machine. A sandbox with a real provider has no demo key and serves this machine only.',
+    'Providers: a key or a base URL makes the provider real. A sandbox with a real provider has no demo key and serves this machine only.',
   );
-  return `${head}\n\n${general.join('\n')}\n${keys}\n\n${access.join('\n')}`;
+  const keyLines = own.map(({ apiKey }) => `#${apiKey}=`).join('\n');
+  const addresses = comment(
+    'A base URL sends the requests of its provider elsewhere, which may be on this machine. Where the default has braces, a provider with a key is asked only once its base URL is set without them.',
+  );
+  const addressLines = own.map(({ baseUrl, address }) => `#${baseUrl}=${address}`).join('\n');
+  return `${head}\n\n${general.join('\n')}\n${keys}\n${keyLines}\n\n${addresses}\n${addressLines}\n`;
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -301,6 +301,11 @@ export function isReal({ apiKey, baseUrl }: ProviderAccess): boolean {
   return apiKey !== '' || baseUrl !== '';
 }
 
+/** Whether a base URL has no part in braces left, which only the operator knows. */
+export function isWhole(baseUrl: string): boolean {
+  return !/[{}]/.test(baseUrl);
+}
+
 export interface Config extends Values {
   /** By provider id, for every provider of the catalogue. */
   readonly providers: ReadonlyMap<string, ProviderAccess>;

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
 import type { Said } from './commands/said.ts';
-import { type Config, isLoopback, isReal, providerVariables } from './config.ts';
+import { type Config, isLoopback, isReal, isWhole, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
 import { recoveryState } from './wallet/instances.ts';
@@ -212,14 +212,22 @@ function providerKeys({ mode, providers: access }: Config): Check {
   const name = 'Providers';
   const real = [...access].filter(([, own]) => isReal(own)).map(([id]) => id);
   const names = real.map((id) => providers.get(id)?.name ?? id).join(', ');
+  const homeless = real.filter(
+    (id) => !isWhole(access.get(id)?.baseUrl || providers.get(id)?.baseUrl || ''),
+  );
+  if (homeless.length > 0) {
+    const variables = homeless.map((id) => providerVariables(id).baseUrl).join(', ');
+    const advice = `Set ${variables} without braces, as .env.example shows its form.`;
+    return warning(name, `real: ${names}; without an address, so not asked: ${homeless}`, advice);
+  }
   if (real.length > 0) return ok(name, `real: ${names}`);
-  const variables = [...access.keys()].map((id) => providerVariables(id).apiKey).join(', ');
+  const example = 'OPENAI_API_KEY; .env.example has those of every provider';
   if (mode === 'sandbox')
-    return ok(name, `stand-ins on this machine; real with any of ${variables}`);
+    return ok(name, `stand-ins on this machine; real with a key, such as ${example}`);
   return problem(
     name,
     'none has a key or a base URL, so no model can answer',
-    `Set one of ${variables}.`,
+    `Set a key, such as ${example}.`,
   );
 }
 

@@ -52,11 +52,13 @@ const endpoints: readonly Endpoint[] = [
     handle: (api, exchange) => exchange.json(api.models.list),
   },
   {
+    // Of one model, and, with /endpoints behind its id, its offers.
     method: 'GET',
     path: '/v1/models/*',
     who: 'key',
-    handle: (api, exchange, id) => {
-      const body = api.models.one(id);
+    handle: (api, exchange, rest) => {
+      const id = rest.replace(/\/endpoints$/, '');
+      const body = id === rest ? api.models.one(id) : api.models.endpoints(id);
       if (!body) throw new ApiError('model_not_found', { message: `Model not found: ${id}` });
       exchange.json(body);
     },

@@ -30,8 +30,8 @@ ${general.join('\n')}
 ## Providers
 
 A key or a base URL makes the provider real; without any a sandbox installation answers by itself. A base URL sends the
-provider's requests elsewhere, to a machine of your own too. A sandbox with a real provider has no demo key, and serves this
-machine only.
+provider's requests elsewhere, to a machine of your own too. Where the default has braces, only you know that part: the provider
+is asked once its base URL is set without them. A sandbox with a real provider has no demo key, and serves this machine only.
 
 | Provider | Key | Base URL | Its default |
 | --- | --- | --- | --- |

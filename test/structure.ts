@@ -117,11 +117,18 @@ export function longFunctions(allowed: Readonly<Record<string, number>>): Check 
   };
 }
 
+/** Tables of models and prices, without anything that runs: as long as there are models and prices. */
+export function isData(path: string): boolean {
+  return /^src\/catalogue\/(authors|providers)\//.test(path);
+}
+
 /** @param allowed by path, with the reason */
 export function longFiles(allowed: Readonly<Record<string, string>>): Check {
   return ({ files }) =>
     [...files]
-      .filter(([path, text]) => path.endsWith('.ts') && text.split('\n').length > 401)
+      .filter(
+        ([path, text]) => path.endsWith('.ts') && !isData(path) && text.split('\n').length > 401,
+      )
       .map(([path]) => path)
       .filter((path) => !allowed[path]);
 }

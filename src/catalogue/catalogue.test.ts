@@ -8,15 +8,19 @@ import {
   authorEntries,
   catalogueDate,
   findModel,
+  isRetired,
   models,
   providerEntries,
   providers,
 } from './catalogue.ts';
-import { sources } from './entry.ts';
-import { formatPrice, levelFor, offerPrices, parsePrice } from './prices.ts';
+import { type Constraint, sources } from './entry.ts';
+import { notSold, whyNotSold } from './not_sold.ts';
+import { dayInDhaka, formatPrice, levelFor, offerPrices, parsePrice } from './prices.ts';
 
 const price = z.string().regex(/^(0|[1-9]\d{0,3})(\.\d{1,6})?$/);
 const day = z.iso.date();
+const known = z.iso.date().refine((date) => date <= catalogueDate, 'is a day to come');
+const id = z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/);
 const tokens = z.int().min(1000).max(20_000_000);
 const prices = {
   input: price,
@@ -37,19 +41,22 @@ const prices = {
 const tiers = z.array(z.strictObject({ aboveInputTokens: tokens, ...prices })).optional();
 const priced = { prices: z.strictObject(prices), tiers, source: z.enum(Object.keys(sources)) };
 const Offer = z.strictObject({
-  model: z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/),
+  model: id,
   upstream: z.string().min(1),
   ...priced,
-  changes: z.array(z.strictObject({ ...priced, from: day, asOf: day })).optional(),
+  changes: z.array(z.strictObject({ ...priced, from: day, asOf: known })).optional(),
   contextLength: tokens.optional(),
   maxOutputTokens: tokens.optional(),
-  asOf: day,
+  asOf: known,
 });
 const Provider = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]+$/),
   name: z.string().min(1),
   dialect: z.enum(Object.keys(dialects)),
-  baseUrl: z.url({ protocol: /^https$/ }).regex(/[^/]$/),
+  // A part that only the operator knows stands in braces.
+  baseUrl: z
+    .string()
+    .regex(/^https:\/\/(?:[a-z0-9.-]|\{[a-z_]+\})+(?:\/(?:[a-z0-9._-]|\{[a-z_]+\})+)*$/),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
   completionExcludesReasoning: z.union([z.boolean(), z.literal('perhaps')]).optional(),
@@ -63,21 +70,33 @@ const Author = z.strictObject({
       z.strictObject({
         name: z.string().regex(/^[a-z0-9.-]+$/),
         title: z.string().min(1),
-        released: day,
+        released: known,
         created: z.int().positive().optional(),
         contextLength: tokens,
         maxOutputTokens: tokens,
         input: z.array(z.enum(['image', 'file', 'audio', 'video'])).optional(),
         reasoning: z.boolean().optional(),
         parameters: z.string().regex(/^[a-z_]+( [a-z_]+)*$/),
-        constraints: z.array(z.string()).optional(),
-        aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/)).optional(),
-        sunset: z.strictObject({ date: day, replacedBy: z.string().nullable() }).optional(),
+        constraints: z
+          .array(
+            z.enum([
+              'rejects_sampling_params',
+              'rejects_forced_tool_choice',
+              'thinking_cannot_be_disabled',
+              'rejects_thinking_budget_tokens',
+              'rejects_tools_with_reasoning',
+            ] satisfies Constraint[]),
+          )
+          .optional(),
+        // Exactly as their makers spell them.
+        aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[A-Za-z0-9.-]+$/)).optional(),
+        sunset: z.strictObject({ date: day, replacedBy: id.nullable() }).optional(),
       }),
     )
     .min(1),
 });
 
+const today = dayInDhaka(catalogueDate);
 const unique = (names: readonly string[]) => assert.deepEqual([...new Set(names)], [...names]);
 
 describe('the data', () => {
@@ -105,11 +124,54 @@ describe('the data', () => {
   test('has no offer of an unknown model and no replacement that is not sold', () => {
     for (const offer of providerEntries.flatMap((provider) => provider.offers))
       assert.ok(models.has(offer.model), offer.model);
-    for (const model of models.values())
-      if (model.retired?.replacedBy) {
-        const heir = findModel(model.retired.replacedBy);
-        assert.ok(heir && heir.retired === null, model.id);
-      }
+    for (const { id: own, sunset } of models.values()) {
+      if (!sunset?.replacedBy) continue;
+      const heir = models.get(sunset.replacedBy);
+      // Later, so that no model can be its own heir.
+      assert.ok(heir && (heir.sunset === null || heir.sunset.from > sunset.from), own);
+      assert.ok(!isRetired(heir, today), own);
+    }
+  });
+
+  test('asks no provider for two models under one name', () => {
+    for (const provider of providerEntries) {
+      unique(provider.offers.map((offer) => offer.upstream));
+      unique(provider.offers.map((offer) => offer.model));
+    }
+  });
+
+  test('is within what prices and limits can plausibly be', () => {
+    for (const model of models.values()) {
+      assert.ok(model.maxOutputTokens <= model.contextLength, model.id);
+      for (const { provider, periods } of model.dated)
+        for (const { prices: all } of periods)
+          for (const unit of [all, ...all.tiers.map((tier) => tier.prices)]) {
+            const where = `${model.id} at ${provider}`;
+            assert.ok(unit.output >= unit.input, where);
+            assert.ok((unit.cachedInput ?? 0) <= unit.input, where);
+            assert.ok((unit.cacheWrite ?? unit.input) <= 3 * unit.input, where);
+            assert.ok((unit.cacheWrite1h ?? Infinity) >= (unit.cacheWrite ?? 0), where);
+            assert.ok((unit.reasoning ?? unit.output) >= unit.output, where);
+            assert.ok((unit.audioInput ?? unit.input) >= unit.input, where);
+          }
+      // What is left out above would cost what `input` costs there.
+      for (const { provider, prices } of model.offers)
+        for (const tier of prices.tiers)
+          for (const name of ['input', 'output', 'cachedInput', 'cacheWrite'] as const)
+            assert.ok(
+              prices[name] === null || (tier.prices[name] ?? 0) >= prices[name],
+              `${name} of ${model.id} at ${provider}`,
+            );
+    }
+  });
+
+  test('says of models that are not sold why, and sells none of them', () => {
+    const ids = Object.values(notSold).flat();
+    unique(ids);
+    z.array(id).parse(ids);
+    for (const one of ids) assert.equal(findModel(one), null);
+    assert.match(String(whyNotSold('openai/whisper-1')), /^is a transcription model/);
+    assert.equal(whyNotSold('openai/gpt-4o'), null);
   });
 
   test('prices every offer, in whole pico-USD, cheapest offer first', () => {
@@ -132,11 +194,11 @@ describe('the data', () => {
 
   test('covers the models and providers that people ask for first', () => {
     const all = [...models.values()];
-    assert.ok(all.length >= 20);
+    assert.ok(all.length >= 250);
     for (const author of ['openai', 'anthropic', 'google', 'meta-llama', 'deepseek', 'x-ai'])
-      assert.ok(all.some((model) => model.author === author && model.retired === null));
-    assert.ok(new Set(all.flatMap((m) => m.offers.map((offer) => offer.provider))).size >= 8);
-    assert.ok(all.filter((model) => model.offers.length >= 2).length >= 5);
+      assert.ok(all.some((model) => model.author === author && !isRetired(model, today)));
+    assert.ok(new Set(all.flatMap((m) => m.offers.map((offer) => offer.provider))).size >= 30);
+    assert.ok(all.filter((model) => model.offers.length >= 2).length >= 100);
   });
 });
 
@@ -144,18 +206,19 @@ describe('findModel', () => {
   test('resolves the ids of the public documentation', () => {
     const mini = findModel('openai/gpt-4o-mini');
     assert.equal(mini?.created, 1715644800);
-    assert.equal(mini?.retired, null);
-    assert.equal(mini?.deprecationDate, '2027-01-14');
+    assert.equal(mini?.sunset?.date, '2027-01-14');
+    assert.ok(mini && !isRetired(mini, today));
     assert.equal(mini?.offers[0]?.prices.input, 150_000);
     assert.equal(mini?.offers[0]?.prices.output, 600_000);
     assert.match(mini?.offers[0]?.priceVersion ?? '', /^openai\/gpt-4o-mini@openai-[0-9a-f]{16}$/);
     const sonnet = findModel('anthropic/claude-3-5-sonnet');
     assert.equal(sonnet?.created, 1718323200);
-    assert.deepEqual(sonnet?.retired, {
+    assert.deepEqual(sonnet?.sunset, {
       date: '2025-10-28',
+      from: Date.parse('2025-10-27T18:00:00Z'),
       replacedBy: 'anthropic/claude-sonnet-5.5',
     });
-    assert.ok(catalogueDate > '2025-10-28');
+    assert.ok(isRetired(sonnet, today));
   });
 
   test('knows aliases, and nothing by approximation', () => {

@@ -1,31 +1,70 @@
 /** What we sell: models by author, offers by provider, prices as exact integers. Data only; a provider or author is one file and one line here. */
 
+import { ai21 as ai21Models } from './authors/ai21.ts';
 import { anthropic as anthropicModels } from './authors/anthropic.ts';
+import { arceeAi } from './authors/arcee-ai.ts';
+import { cohere as cohereModels } from './authors/cohere.ts';
 import { deepseek as deepseekModels } from './authors/deepseek.ts';
 import { google as googleModels } from './authors/google.ts';
+import { ibmGranite } from './authors/ibm-granite.ts';
+import { inception as inceptionModels } from './authors/inception.ts';
+import { meituan } from './authors/meituan.ts';
+import { meta as metaModels } from './authors/meta.ts';
 import { metaLlama } from './authors/meta-llama.ts';
+import { minimax as minimaxModels } from './authors/minimax.ts';
 import { mistralai } from './authors/mistralai.ts';
+import { moonshotai } from './authors/moonshotai.ts';
+import { nousresearch } from './authors/nousresearch.ts';
+import { nvidia } from './authors/nvidia.ts';
 import { openai as openaiModels } from './authors/openai.ts';
+import { perplexity as perplexityModels } from './authors/perplexity.ts';
 import { qwen } from './authors/qwen.ts';
+import { reflection } from './authors/reflection.ts';
+import { sakana as sakanaModels } from './authors/sakana.ts';
+import { stepfun as stepfunModels } from './authors/stepfun.ts';
+import { tencent } from './authors/tencent.ts';
+import { thinkingmachines } from './authors/thinkingmachines.ts';
+import { upstage as upstageModels } from './authors/upstage.ts';
 import { xAi } from './authors/x-ai.ts';
+import { xiaomi as xiaomiModels } from './authors/xiaomi.ts';
+import { zAi } from './authors/z-ai.ts';
 import type { AuthorEntry, ModelEntry, OfferEntry, ProviderEntry } from './entry.ts';
 import { noMargin } from './margins.ts';
 import { type DatedOffer, type Offer, offersAt } from './offers.ts';
 import { dayInDhaka, offerPeriods } from './prices.ts';
+import { ai21 } from './providers/ai21.ts';
 import { alibaba } from './providers/alibaba.ts';
 import { anthropic } from './providers/anthropic.ts';
+import { arcee } from './providers/arcee.ts';
+import { azure } from './providers/azure.ts';
+import { baseten } from './providers/baseten.ts';
 import { cerebras } from './providers/cerebras.ts';
+import { cloudflare } from './providers/cloudflare.ts';
+import { cohere } from './providers/cohere.ts';
 import { deepinfra } from './providers/deepinfra.ts';
 import { deepseek } from './providers/deepseek.ts';
 import { fireworks } from './providers/fireworks.ts';
 import { google } from './providers/google.ts';
 import { groq } from './providers/groq.ts';
+import { inception } from './providers/inception.ts';
+import { meta } from './providers/meta.ts';
+import { minimax } from './providers/minimax.ts';
 import { mistral } from './providers/mistral.ts';
+import { moonshot } from './providers/moonshot.ts';
+import { nebius } from './providers/nebius.ts';
+import { novita } from './providers/novita.ts';
 import { openai } from './providers/openai.ts';
+import { perplexity } from './providers/perplexity.ts';
+import { sakana } from './providers/sakana.ts';
+import { siliconflow } from './providers/siliconflow.ts';
+import { stepfun } from './providers/stepfun.ts';
 import { together } from './providers/together.ts';
+import { upstage } from './providers/upstage.ts';
 import { xai } from './providers/xai.ts';
+import { xiaomi } from './providers/xiaomi.ts';
+import { zhipu } from './providers/zhipu.ts';
 
-/** The day to which the data was brought; a sunset on or before it makes a model retired. Fixed, so that the same code always sells the same. */
+/** The day to which the data was brought. */
 export const catalogueDate = '2026-11-23';
 
 /** In the order in which /v1/models lists them. */
@@ -38,9 +77,29 @@ export const authorEntries: readonly AuthorEntry[] = [
   xAi,
   mistralai,
   qwen,
+  ai21Models,
+  arceeAi,
+  cohereModels,
+  ibmGranite,
+  inceptionModels,
+  meituan,
+  metaModels,
+  minimaxModels,
+  moonshotai,
+  nousresearch,
+  nvidia,
+  perplexityModels,
+  reflection,
+  sakanaModels,
+  stepfunModels,
+  tencent,
+  thinkingmachines,
+  upstageModels,
+  xiaomiModels,
+  zAi,
 ];
 
-/** Makers of models first: of two offers at one price, the earlier provider's is tried first. */
+/** Makers of models first, then who hosts those of others: of two offers at one price, the earlier provider's is tried first. */
 export const providerEntries: readonly ProviderEntry[] = [
   openai,
   anthropic,
@@ -49,14 +108,41 @@ export const providerEntries: readonly ProviderEntry[] = [
   xai,
   mistral,
   alibaba,
+  moonshot,
+  zhipu,
+  minimax,
+  meta,
+  xiaomi,
+  cohere,
+  perplexity,
+  upstage,
+  inception,
+  ai21,
+  stepfun,
+  sakana,
+  arcee,
+  azure,
   groq,
   cerebras,
   together,
   fireworks,
   deepinfra,
+  novita,
+  nebius,
+  siliconflow,
+  baseten,
+  cloudflare,
 ];
 
 export type Provider = Omit<ProviderEntry, 'offers'>;
+
+interface Sunset {
+  readonly date: string;
+  /** The first moment of that day in Dhaka; ms since 1970. */
+  readonly from: number;
+  /** Id of the model that takes its place. */
+  readonly replacedBy: string | null;
+}
 
 export interface Model {
   /** `author/name`, as clients send it. */
@@ -75,10 +161,8 @@ export interface Model {
   readonly outputModalities: readonly string[];
   readonly supportedParameters: readonly string[];
   readonly aliases: readonly string[];
-  /** Day on which the maker switches, or switched, it off. */
-  readonly deprecationDate: string | null;
-  /** Switched off by its maker: the sandbox still answers for it, live does not. */
-  readonly retired: { readonly date: string; readonly replacedBy: string | null } | null;
+  /** When its maker switches, or switched, it off: from then on the sandbox answers for it, live does not. */
+  readonly sunset: Sunset | null;
   readonly reasoning: boolean;
   /** With all their prices, whenever they hold. */
   readonly dated: readonly DatedOffer[];
@@ -119,19 +203,17 @@ function datedOffer(
   }
 }
 
-function makeModel(
-  author: AuthorEntry,
-  entry: ModelEntry,
-  sellers: readonly ProviderEntry[],
-): Model {
+/** An offer with the id of its provider. */
+interface Sold {
+  readonly provider: string;
+  readonly offer: OfferEntry;
+}
+
+function makeModel(author: AuthorEntry, entry: ModelEntry, offers: readonly Sold[]): Model {
   const id = `${author.id}/${entry.name}`;
-  const dated = sellers.flatMap((provider) =>
-    provider.offers
-      .filter((offer) => offer.model === id)
-      .map((offer) => datedOffer(entry, id, provider.id, offer)),
-  );
+  const dated = offers.map(({ provider, offer }) => datedOffer(entry, id, provider, offer));
   if (dated.length === 0) throw new RangeError(`No provider offers ${id}.`);
-  const sunset = entry.sunset ?? null;
+  const { sunset } = entry;
   return {
     id,
     name: entry.title,
@@ -139,13 +221,12 @@ function makeModel(
     created: entry.created ?? Date.parse(`${entry.released}T00:00:00Z`) / 1000,
     contextLength: entry.contextLength,
     maxOutputTokens: entry.maxOutputTokens,
-    // Audio tokens have no price of their own in this data, so audio is not sold.
+    // The gateway takes no audio.
     inputModalities: ['text', ...(entry.input ?? []).filter((kind) => kind !== 'audio')],
     outputModalities: ['text'],
     supportedParameters: entry.parameters.split(' '),
     aliases: entry.aliases ?? [],
-    deprecationDate: sunset?.date ?? null,
-    retired: sunset && sunset.date <= catalogueDate ? sunset : null,
+    sunset: sunset ? { ...sunset, from: dayInDhaka(sunset.date) } : null,
     reasoning: entry.reasoning ?? false,
     dated,
     offers: offersAt(dated, dayInDhaka(catalogueDate), noMargin),
@@ -162,10 +243,14 @@ export function buildCatalogue(
   authors: readonly AuthorEntry[],
   sellers: readonly ProviderEntry[],
 ): Catalogue {
+  const sold = Map.groupBy(
+    sellers.flatMap(({ id: provider, offers }) => offers.map((offer) => ({ provider, offer }))),
+    ({ offer }) => offer.model,
+  );
   const made = new Map(
     authors.flatMap((author) =>
       author.models.map((entry): [string, Model] => {
-        const model = makeModel(author, entry, sellers);
+        const model = makeModel(author, entry, sold.get(`${author.id}/${entry.name}`) ?? []);
         return [model.id, model];
       }),
     ),
@@ -181,6 +266,11 @@ export function buildCatalogue(
 
 export const catalogue: Catalogue = buildCatalogue(authorEntries, providerEntries);
 export const { models } = catalogue;
+
+/** Whether its maker has switched a model off by this moment; ms since 1970. */
+export function isRetired({ sunset }: Model, moment: number): boolean {
+  return sunset !== null && sunset.from <= moment;
+}
 
 /** Exact spelling only; a retired model is found too. */
 export function findModel(idOrAlias: string): Model | null {

@@ -67,7 +67,7 @@ export interface ProviderEntry {
   readonly id: string;
   readonly name: string;
   readonly dialect: DialectName;
-  /** What the dialect's paths are appended to. */
+  /** What the dialect's paths are appended to. Where a part is in braces, only the operator knows the whole: its `…_BASE_URL` must be set. */
   readonly baseUrl: string;
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   /**
@@ -88,7 +88,8 @@ export type Constraint =
   | 'rejects_sampling_params'
   | 'rejects_forced_tool_choice'
   | 'thinking_cannot_be_disabled'
-  | 'rejects_thinking_budget_tokens';
+  | 'rejects_thinking_budget_tokens'
+  | 'rejects_tools_with_reasoning';
 
 export interface ModelEntry {
   /** The part of the id after the author. */

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { acme, sellerOfOne } from '../../test/acme.ts';
-import { buildCatalogue, providers } from '../catalogue/catalogue.ts';
-import type { PriceChangeEntry } from '../catalogue/entry.ts';
+import { buildCatalogue, catalogue, providers } from '../catalogue/catalogue.ts';
+import type { AuthorEntry, PriceChangeEntry } from '../catalogue/entry.ts';
 import { loadConfig } from '../config.ts';
+import { ApiError } from '../errors.ts';
 import { Routes } from './choose.ts';
 import { ModelBodies } from './models.ts';
 
@@ -14,6 +15,17 @@ const change: PriceChangeEntry = {
   source: 'vendor',
   asOf: '2026-11-01',
 };
+
+const aged: AuthorEntry = {
+  ...acme,
+  models: acme.models.flatMap((model) => [
+    { ...model, sunset: { date: '2026-12-01', replacedBy: 'acme/two' } },
+    { ...model, name: 'two', sunset: { date: '2026-12-03', replacedBy: 'acme/three' } },
+    { ...model, name: 'three' },
+    { ...model, name: 'alone', sunset: { date: '2026-12-01', replacedBy: null } },
+  ]),
+};
+
 const sold = buildCatalogue(
   [acme],
   [
@@ -23,13 +35,13 @@ const sold = buildCatalogue(
   ],
 );
 
-function routesAt(environment: Record<string, string> = {}) {
+function routesAt(environment: Record<string, string> = {}, catalogue = sold) {
   const config = loadConfig(
     { MODE: 'live', GROQ_API_KEY: 'x', TOGETHER_API_KEY: 'x', ...environment },
     [...providers.keys()],
   );
   const clock = { now: Date.parse('2026-11-30T17:59:59.999Z') };
-  const routes = new Routes(config, null, { catalogue: sold, now: () => clock.now });
+  const routes = new Routes(config, null, { catalogue, now: () => clock.now });
   return { routes, clock };
 }
 
@@ -91,4 +103,43 @@ test('the margin is in what is shown and held, and one that fits no model stops 
   for (const wrong of ['x', '1001', '1.00001', '-1'])
     assert.throws(() => routesAt({ MARGIN_PERCENT: wrong }), /MARGIN_PERCENT/, wrong);
   assert.throws(() => routesAt({ MODEL_MARGINS: 'acme/one' }), /MODEL_MARGINS/);
+});
+
+test('live, a model is retired on the day that was announced, and its successor is named, which may have changed by then', () => {
+  const groq = sellerOfOne('groq', {});
+  const offers = groq.offers.flatMap((offer) =>
+    aged.models.map(({ name }) => ({ ...offer, model: `acme/${name}`, upstream: name })),
+  );
+  const { routes, clock } = routesAt({}, buildCatalogue([aged], [{ ...groq, offers }]));
+  const bodies = new ModelBodies(routes);
+  const said = (id: string): string => {
+    try {
+      return routes.choose(id).model.id;
+    } catch (error) {
+      return error instanceof ApiError && error.status === 404 ? error.message : String(error);
+    }
+  };
+  assert.equal(said('acme/one'), 'acme/one');
+  assert.ok(bodies.one('acme/one'));
+  clock.now += 1;
+  assert.match(
+    said('acme/one'),
+    /^Model not found: acme\/one was retired .* Use acme\/two instead\.$/,
+  );
+  assert.match(said('acme/alone'), /was retired by its vendor\.$/);
+  assert.equal(bodies.one('acme/one'), null);
+  assert.ok(bodies.one('acme/two'));
+  clock.now += 2 * 86_400_000;
+  assert.match(said('acme/one'), /Use acme\/three instead\.$/);
+  assert.equal(bodies.one('acme/two'), null);
+});
+
+test('who asks for what is no chat model learns what it is', () => {
+  const { routes } = routesAt({}, catalogue);
+  assert.throws(() => routes.choose('openai/whisper-1'), {
+    message: 'Model not found: openai/whisper-1 is a transcription model, not a chat model.',
+  });
+  assert.throws(() => routes.choose('openai/nothing'), {
+    message: 'Model not found: openai/nothing',
+  });
 });

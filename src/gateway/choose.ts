@@ -1,8 +1,15 @@
 /** Model → the offers that may answer, with how to reach each. */
-import { type Catalogue, catalogue, type Model, providers } from '../catalogue/catalogue.ts';
+import {
+  type Catalogue,
+  catalogue,
+  isRetired,
+  type Model,
+  providers,
+} from '../catalogue/catalogue.ts';
 import { type Margins, marginsOf } from '../catalogue/margins.ts';
+import { whyNotSold } from '../catalogue/not_sold.ts';
 import { allVersions, nextChange, type Offer, offersAt } from '../catalogue/offers.ts';
-import { type Config, isReal } from '../config.ts';
+import { type Config, isReal, isWhole } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { dialects } from '../dialects/dialects.ts';
@@ -72,14 +79,18 @@ export class Routes {
     const routes = new Map<string, Route>();
     for (const model of models) {
       const offers = offersAt(model.dated, now, this.#margins);
-      const targets = targetsOf(model, offers, this.#config, this.#sandboxUrl);
+      const gone = isRetired(model, now);
+      const targets = targetsOf(offers, gone, this.#config, this.#sandboxUrl);
       if (targets.length > 0) routes.set(model.id, { model, targets });
     }
     this.#routes = routes;
     // From this moment only: a clock that is set back finds the prices of then.
     this.#from = now;
+    const sunsets = models.flatMap(({ sunset }) =>
+      sunset && sunset.from > now ? [sunset.from] : [],
+    );
     const dated = models.flatMap((model) => model.dated);
-    this.#until = nextChange(dated, now);
+    this.#until = Math.min(nextChange(dated, now), ...sunsets);
     return routes;
   }
 
@@ -91,21 +102,31 @@ export class Routes {
   /** @throws ApiError model_not_found, naming the successor of a retired model; no_provider when nobody offers it now */
   choose(id: string): Route {
     const model = this.#catalogue.find(id);
-    if (!model)
-      throw new ApiError('model_not_found', {
-        message: `Model not found: ${id.slice(0, 200)}`,
-        param: 'model',
-      });
-    if (this.#config.mode === 'live' && model.retired) {
-      const { replacedBy } = model.retired;
-      const instead = replacedBy ? ` Use ${replacedBy} instead.` : '';
-      const message = `Model not found: ${model.id} was retired by its vendor.${instead}`;
-      throw new ApiError('model_not_found', { message, param: 'model' });
+    if (!model) throw notFound([id.slice(0, 200), whyNotSold(id)].filter(Boolean).join(' '));
+    if (this.#config.mode === 'live' && isRetired(model, this.#now())) {
+      const heir = this.#successor(model);
+      const instead = heir ? ` Use ${heir.id} instead.` : '';
+      throw notFound(`${model.id} was retired by its vendor.${instead}`);
     }
     const route = this.all().get(model.id);
     if (!route) throw new ApiError('no_provider');
     return route;
   }
+
+  /** Who has taken a retired model's place by now, in as many steps as that took; null where nobody has. */
+  #successor(model: Model): Model | null {
+    const now = this.#now();
+    let heir: Model | null = model;
+    while (heir && isRetired(heir, now)) {
+      const next: string = heir.sunset?.replacedBy ?? '';
+      heir = this.#catalogue.find(next);
+    }
+    return heir;
+  }
+}
+
+function notFound(what: string): ApiError {
+  return new ApiError('model_not_found', { message: `Model not found: ${what}`, param: 'model' });
 }
 
 function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalogue): Margins {
@@ -119,8 +140,8 @@ function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalo
 
 /** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
 function targetsOf(
-  model: Model,
   offers: readonly Offer[],
+  gone: boolean,
   config: Config,
   sandboxUrl: string | null,
 ): readonly Target[] {
@@ -128,9 +149,9 @@ function targetsOf(
     const provider = providers.get(offer.provider);
     const access = config.providers.get(offer.provider);
     if (!provider || !access || !isReal(access)) return [];
-    return [target(offer, access.baseUrl || provider.baseUrl, access.apiKey)];
+    const baseUrl = access.baseUrl || provider.baseUrl;
+    return isWhole(baseUrl) ? [target(offer, baseUrl, access.apiKey)] : [];
   });
-  const gone = model.retired !== null;
   if (real.length > 0 && !gone) return real;
   if (sandboxUrl === null) return [];
   return offers.slice(0, 1).map((offer) => target(offer, sandboxUrl, 'sandbox'));

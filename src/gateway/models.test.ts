@@ -24,12 +24,14 @@ const sandbox = bodies({});
 
 const golden =
   '{"id":"openai/gpt-4o-mini","object":"model","created":1715644800,"owned_by":"openai","name":"GPT-4o mini",' +
-  '"context_length":128000,"max_output_tokens":16384,"architecture":{"input_modalities":["text","image","file"],' +
+  '"context_length":128000,"max_output_tokens":16384,"architecture":{"modality":"text+image+file->text",' +
+  '"input_modalities":["text","image","file"],' +
   '"output_modalities":["text"]},"pricing":{"prompt":"0.00000015","completion":"0.0000006","input_cache_read":"0.000000075"},' +
   '"supported_parameters":["frequency_penalty","logit_bias","logprobs","max_completion_tokens","max_tokens","metadata","n",' +
   '"parallel_tool_calls","prediction","presence_penalty","prompt_cache_key","response_format","safety_identifier","seed",' +
   '"service_tier","stop","store","stream","stream_options","structured_outputs","temperature","tool_choice","tools",' +
-  '"top_logprobs","top_p"],"providers":["OpenAI"],"deprecation_date":"2027-01-14"}';
+  '"top_logprobs","top_p"],"top_provider":{"context_length":128000,"max_completion_tokens":16384},"providers":["OpenAI"],' +
+  '"deprecation_date":"2027-01-14","replaced_by":"openai/gpt-6-luna"}';
 
 test('describes gpt-4o-mini as OpenAI does, with price and abilities beside it', () => {
   const live = bodies({ MODE: 'live', OPENAI_API_KEY: 'x' });
@@ -41,7 +43,7 @@ test('describes gpt-4o-mini as OpenAI does, with price and abilities beside it',
 test('a sandbox lists every model, because its stand-in answers for all', () => {
   assert.equal(JSON.parse(sandbox.list.toString()).object, 'list');
   assert.deepEqual(idsOf(sandbox), [...models.keys()]);
-  assert.equal(listed(sandbox).length, 20);
+  assert.ok(listed(sandbox).length >= 250);
   assert.equal(JSON.stringify(listed(sandbox)[0]), golden);
 });
 
@@ -86,4 +88,35 @@ test('shows the dearer prices of long prompts', () => {
       input_cache_read: '0.000001',
     },
   ]);
+});
+
+test('lists the offers of a model with the prices and limits of each, in the order in which they are tried', () => {
+  const llama = 'meta-llama/llama-3.3-70b-instruct';
+  const live = bodies({ MODE: 'live', GROQ_API_KEY: 'x', DEEPINFRA_API_KEY: 'x' });
+  const { data } = JSON.parse(String(live.endpoints(llama)));
+  assert.equal(data.id, llama);
+  const [first, second] = data.endpoints;
+  assert.equal(data.endpoints.length, 2);
+  assert.deepEqual([first.provider_name, first.tag], ['DeepInfra', 'deepinfra']);
+  assert.deepEqual(second.pricing, { prompt: '0.00000059', completion: '0.00000079' });
+  assert.equal(second.name, `Groq | ${llama}`);
+  assert.equal(live.endpoints('meta/llama-3.3-70b-instruct'), live.endpoints(llama));
+  const cerebras = bodies({ MODE: 'live', CEREBRAS_API_KEY: 'x' });
+  const own = JSON.parse(String(cerebras.endpoints('openai/gpt-oss-120b'))).data.endpoints[0];
+  assert.equal(own.max_completion_tokens, 40_960);
+  assert.equal(live.endpoints('openai/gpt-4o-mini'), null);
+  assert.equal(live.endpoints('openai/nothing'), null);
+});
+
+test('a provider whose address only the operator knows is not asked before it is set', () => {
+  const keyOnly = bodies({ MODE: 'live', AZURE_API_KEY: 'x' });
+  assert.deepEqual(idsOf(keyOnly), []);
+  const braces = 'https://{resource}.openai.azure.com/openai/v1';
+  assert.deepEqual(idsOf(bodies({ MODE: 'live', AZURE_BASE_URL: braces })), []);
+  const own = bodies({
+    MODE: 'live',
+    AZURE_API_KEY: 'x',
+    AZURE_BASE_URL: 'https://example.com/v1',
+  });
+  assert.ok(own.one('openai/gpt-4o-mini'));
 });

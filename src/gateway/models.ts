@@ -1,8 +1,9 @@
-/** The answers of GET /v1/models and GET /v1/models/{author}/{name}. */
+/** The answers of GET /v1/models, GET /v1/models/{author}/{name} and GET /v1/models/{author}/{name}/endpoints. */
 
-import { providers } from '../catalogue/catalogue.ts';
+import { type Model, providers } from '../catalogue/catalogue.ts';
+import type { Offer } from '../catalogue/offers.ts';
 import { formatPrice, type UnitPrices } from '../catalogue/prices.ts';
-import type { Route, Routes } from './choose.ts';
+import type { Route, Routes, Target } from './choose.ts';
 
 /** Decimal strings in USD a token, under the names that OpenRouter's clients read. */
 function pricing(prices: UnitPrices): Record<string, string> {
@@ -24,13 +25,28 @@ function pricing(prices: UnitPrices): Record<string, string> {
   );
 }
 
-/** The prices shown are those of the offer that is tried first; a tier replaces them above its number of prompt tokens. */
-function describe({ model, targets }: Route): object {
-  const offer = targets[0]?.offer;
-  const tiers = offer?.prices.tiers.map((tier) => ({
+/** With the tiers, which replace these prices above their numbers of prompt tokens. */
+function offerPricing({ prices }: Offer): object {
+  const tiers = prices.tiers.map((tier) => ({
     above_prompt_tokens: tier.aboveInputTokens,
     ...pricing(tier.prices),
   }));
+  return { ...pricing(prices), ...(tiers.length > 0 ? { tiers } : {}) };
+}
+
+function architecture({ inputModalities, outputModalities }: Model): object {
+  return {
+    modality: `${inputModalities.join('+')}->${outputModalities.join('+')}`,
+    input_modalities: inputModalities,
+    output_modalities: outputModalities,
+  };
+}
+
+const nameOf = ({ offer: { provider } }: Target) => providers.get(provider)?.name ?? provider;
+
+/** The prices shown are those of the offer that is tried first. */
+function describe({ model, targets }: Route): object {
+  const first = targets[0]?.offer;
   return {
     id: model.id,
     object: 'model',
@@ -39,15 +55,30 @@ function describe({ model, targets }: Route): object {
     name: model.name,
     context_length: model.contextLength,
     max_output_tokens: model.maxOutputTokens,
-    architecture: {
-      input_modalities: model.inputModalities,
-      output_modalities: model.outputModalities,
-    },
-    pricing: offer && { ...pricing(offer.prices), ...(tiers?.length ? { tiers } : {}) },
+    architecture: architecture(model),
+    pricing: first && offerPricing(first),
     supported_parameters: model.supportedParameters,
-    providers: targets.map(({ offer: { provider } }) => providers.get(provider)?.name ?? provider),
-    ...(model.deprecationDate === null ? {} : { deprecation_date: model.deprecationDate }),
-    ...(model.retired?.replacedBy ? { replaced_by: model.retired.replacedBy } : {}),
+    top_provider: first && {
+      context_length: first.contextLength,
+      max_completion_tokens: first.maxOutputTokens,
+    },
+    providers: targets.map(nameOf),
+    ...(model.sunset ? { deprecation_date: model.sunset.date } : {}),
+    ...(model.sunset?.replacedBy ? { replaced_by: model.sunset.replacedBy } : {}),
+  };
+}
+
+/** One offer: what one provider makes of the model, for which price. */
+function describeEndpoint(target: Target, model: Model): object {
+  const { offer } = target;
+  return {
+    name: `${nameOf(target)} | ${model.id}`,
+    provider_name: nameOf(target),
+    tag: offer.provider,
+    context_length: offer.contextLength,
+    max_completion_tokens: offer.maxOutputTokens,
+    pricing: offerPricing(offer),
+    supported_parameters: model.supportedParameters,
   };
 }
 
@@ -73,6 +104,21 @@ export class ModelBodies {
   one(idOrAlias: string): Buffer | null {
     this.#refresh();
     return this.#byId.get(this.#routes.find(idOrAlias)?.id ?? '') ?? null;
+  }
+
+  /** The JSON of a model's offers, in the order in which they are tried; null where it cannot be asked here. */
+  endpoints(idOrAlias: string): string | null {
+    const route = this.#routes.all().get(this.#routes.find(idOrAlias)?.id ?? '');
+    if (!route) return null;
+    const { model, targets } = route;
+    const data = {
+      id: model.id,
+      name: model.name,
+      created: model.created,
+      architecture: architecture(model),
+      endpoints: targets.map((target) => describeEndpoint(target, model)),
+    };
+    return JSON.stringify({ data });
   }
 
   #refresh(): void {

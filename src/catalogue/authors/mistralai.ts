@@ -1,5 +1,17 @@
 import type { AuthorEntry } from '../entry.ts';
 
+const plain =
+  'frequency_penalty max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options temperature tool_choice tools top_p';
+
+const plainWithStructuredOutputs =
+  'frequency_penalty max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options structured_outputs temperature tool_choice tools top_p';
+
+const reasoning =
+  'frequency_penalty include_reasoning max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options structured_outputs temperature tool_choice tools top_p';
+
+const reasoningWithoutStructuredOutputs =
+  'frequency_penalty include_reasoning max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options temperature tool_choice tools top_p';
+
 export const mistralai: AuthorEntry = {
   id: 'mistralai',
   name: 'Mistral AI',
@@ -12,9 +24,19 @@ export const mistralai: AuthorEntry = {
       maxOutputTokens: 262_144,
       input: ['image'],
       reasoning: true,
-      parameters:
-        'frequency_penalty include_reasoning max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options structured_outputs temperature tool_choice tools top_p',
+      parameters: reasoning,
       aliases: ['mistralai/mistral-large-4'],
+    },
+    {
+      name: 'mistral-medium-3-5',
+      title: 'Mistral Medium 3.5',
+      released: '2026-04-30',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      reasoning: true,
+      parameters: reasoning,
+      aliases: ['mistralai/mistral-medium-2604', 'mistralai/mistral-medium-latest'],
     },
     {
       name: 'mistral-small-2603',
@@ -24,9 +46,145 @@ export const mistralai: AuthorEntry = {
       maxOutputTokens: 256_000,
       input: ['image'],
       reasoning: true,
-      parameters:
-        'frequency_penalty include_reasoning max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options temperature tool_choice tools top_p',
+      parameters: reasoningWithoutStructuredOutputs,
       aliases: ['mistralai/mistral-small-latest'],
+    },
+    {
+      name: 'devstral-2512',
+      title: 'Devstral 2',
+      released: '2025-12-09',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      parameters: plainWithStructuredOutputs,
+    },
+    {
+      name: 'ministral-14b-2512',
+      title: 'Ministral 3 14B 2512',
+      released: '2025-12-02',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      parameters: plainWithStructuredOutputs,
+    },
+    {
+      name: 'ministral-3b-2512',
+      title: 'Ministral 3 3B 2512',
+      released: '2025-12-02',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      parameters: plainWithStructuredOutputs,
+    },
+    {
+      name: 'ministral-8b-2512',
+      title: 'Ministral 3 8B 2512',
+      released: '2025-12-02',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      parameters: plainWithStructuredOutputs,
+    },
+    {
+      name: 'mistral-large-2512',
+      title: 'Mistral Large 3',
+      released: '2025-12-02',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      parameters: plain,
+      aliases: ['mistralai/mistral-large', 'mistralai/mistral-large-latest'],
+    },
+    {
+      name: 'mistral-medium-3.1',
+      title: 'Mistral Medium 3.1',
+      released: '2025-08-13',
+      contextLength: 262_144,
+      maxOutputTokens: 262_144,
+      input: ['image'],
+      parameters: plain,
+      aliases: ['mistralai/mistral-medium-2508'],
+    },
+    {
+      name: 'codestral-2508',
+      title: 'Codestral 2508',
+      released: '2025-08-01',
+      contextLength: 256_000,
+      maxOutputTokens: 8_192,
+      parameters: plainWithStructuredOutputs,
+      aliases: ['mistralai/codestral-latest'],
+    },
+    {
+      name: 'voxtral-small-24b-2507',
+      title: 'Voxtral Small 24B 2507',
+      released: '2025-07-15',
+      contextLength: 32_768,
+      maxOutputTokens: 32_000,
+      parameters: plainWithStructuredOutputs,
+      aliases: ['mistralai/voxtral-small-2507'],
+    },
+    {
+      name: 'mistral-small-3.2-24b-instruct',
+      title: 'Mistral Small 3.2 24B',
+      released: '2025-06-20',
+      contextLength: 128_000,
+      maxOutputTokens: 16_384,
+      input: ['image'],
+      parameters: plain,
+      aliases: ['mistralai/mistral-small-2506'],
+    },
+    {
+      name: 'mistral-medium-3',
+      title: 'Mistral Medium 3',
+      released: '2025-05-07',
+      contextLength: 131_072,
+      maxOutputTokens: 131_072,
+      input: ['image'],
+      parameters: plain,
+      aliases: ['mistralai/mistral-medium-2505'],
+    },
+    {
+      name: 'magistral-medium-latest',
+      title: 'Magistral Medium',
+      released: '2025-03-17',
+      contextLength: 128_000,
+      maxOutputTokens: 16_384,
+      reasoning: true,
+      parameters: reasoningWithoutStructuredOutputs,
+    },
+    {
+      name: 'mistral-small-3.1-24b-instruct',
+      title: 'Mistral Small 3.1 24B',
+      released: '2025-03-17',
+      contextLength: 128_000,
+      maxOutputTokens: 128_000,
+      parameters: plain,
+    },
+    {
+      name: 'pixtral-12b',
+      title: 'Pixtral 12B',
+      released: '2024-09-01',
+      contextLength: 128_000,
+      maxOutputTokens: 128_000,
+      input: ['image'],
+      parameters: plain,
+    },
+    {
+      name: 'mistral-nemo',
+      title: 'Mistral Nemo',
+      released: '2024-07-18',
+      contextLength: 128_000,
+      maxOutputTokens: 128_000,
+      parameters: plain,
+      aliases: ['mistralai/open-mistral-nemo'],
+    },
+    {
+      name: 'mixtral-8x22b-instruct',
+      title: 'Mixtral 8x22B Instruct',
+      released: '2024-04-17',
+      contextLength: 64_000,
+      maxOutputTokens: 64_000,
+      parameters: plain,
+      aliases: ['mistralai/open-mixtral-8x22b'],
     },
   ],
 };

@@ -1,5 +1,8 @@
 import type { AuthorEntry } from '../entry.ts';
 
+const parameters =
+  'include_reasoning logprobs max_completion_tokens max_tokens n parallel_tool_calls reasoning_effort response_format seed stream stream_options structured_outputs temperature tool_choice tools top_logprobs top_p';
+
 export const xAi: AuthorEntry = {
   id: 'x-ai',
   name: 'xAI',
@@ -12,8 +15,47 @@ export const xAi: AuthorEntry = {
       maxOutputTokens: 500_000,
       input: ['image', 'file'],
       reasoning: true,
-      parameters:
-        'include_reasoning logprobs max_completion_tokens max_tokens n parallel_tool_calls reasoning_effort response_format seed stream stream_options structured_outputs temperature tool_choice tools top_logprobs top_p',
+      parameters,
+    },
+    {
+      name: 'grok-4.6',
+      title: 'Grok 4.6',
+      released: '2026-08-12',
+      contextLength: 500_000,
+      maxOutputTokens: 500_000,
+      input: ['image', 'file'],
+      reasoning: true,
+      parameters,
+    },
+    {
+      name: 'grok-4.5',
+      title: 'Grok 4.5',
+      released: '2026-07-08',
+      contextLength: 500_000,
+      maxOutputTokens: 500_000,
+      input: ['image', 'file'],
+      reasoning: true,
+      parameters,
+    },
+    {
+      name: 'grok-4.3',
+      title: 'Grok 4.3',
+      released: '2026-04-17',
+      contextLength: 1_000_000,
+      maxOutputTokens: 30_000,
+      input: ['image', 'file'],
+      reasoning: true,
+      parameters,
+    },
+    {
+      name: 'grok-build-0.1',
+      title: 'Grok Build 0.1',
+      released: '2026-04-16',
+      contextLength: 256_000,
+      maxOutputTokens: 256_000,
+      input: ['image', 'file'],
+      reasoning: true,
+      parameters,
     },
   ],
 };
