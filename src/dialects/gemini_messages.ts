@@ -93,8 +93,10 @@ function partOf(part: Fields, path: string): Part[] {
     const said = text ?? refusal;
     return typeof said === 'string' && said !== '' ? [{ text: said }] : [];
   }
-  if (type === 'image_url') return [mediaPart(urlOf(part.image_url), `${path}.image_url`)];
-  if (type === 'video_url') return [mediaPart(urlOf(part.video_url), `${path}.video_url`)];
+  if (type === 'image_url') {
+    const url = typeof part.image_url === 'string' ? part.image_url : fields(part.image_url).url;
+    return [mediaPart(url, `${path}.image_url`, 'image/jpeg')];
+  }
   if (type === 'file') return [filePart(fields(part.file), `${path}.file`)];
   if (type === 'input_audio') {
     const { data, format } = fields(part.input_audio);
@@ -104,21 +106,17 @@ function partOf(part: Fields, path: string): Part[] {
   throw new Unsupported(`"${path}" is not supported by this model's provider.`, path);
 }
 
-function urlOf(value: unknown): unknown {
-  return typeof value === 'string' ? value : fields(value).url;
-}
-
 function filePart({ file_data, filename, file_id }: Fields, path: string): Part {
   if (typeof file_id === 'string')
     throw new Unsupported('Files are not kept here: send "file_data".', `${path}.file_id`);
-  if (typeof file_data === 'string' && !/^[a-z]+:/i.test(file_data)) {
-    const mimeType = typeof filename === 'string' ? mimeTypeOf(filename) : undefined;
-    return { inlineData: { mimeType: mimeType ?? 'application/pdf', data: file_data } };
-  }
-  return mediaPart(file_data, `${path}.file_data`);
+  const usual = typeOf(typeof filename === 'string' ? filename : '') ?? 'application/pdf';
+  const data = typeof file_data === 'string' && !/^[a-z]+:/i.test(file_data);
+  const url = data ? `data:${usual};base64,${file_data}` : file_data;
+  return mediaPart(url, `${path}.file_data`, usual);
 }
 
-const mimeTypes: Readonly<Record<string, string>> = {
+/** Media types by what a name ends in. */
+const types: Readonly<Record<string, string>> = {
   png: 'image/png',
   jpg: 'image/jpeg',
   jpeg: 'image/jpeg',
@@ -134,30 +132,36 @@ const mimeTypes: Readonly<Record<string, string>> = {
   mp3: 'audio/mp3',
   wav: 'audio/wav',
   mp4: 'video/mp4',
-  webm: 'video/webm',
   mov: 'video/quicktime',
+  webm: 'video/webm',
 };
 
-function mimeTypeOf(name: string): string | undefined {
-  return mimeTypes[/\.([a-z0-9]{2,4})$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
+function typeOf(name: string): string | undefined {
+  return types[/\.([a-z0-9]{2,4})$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
 }
 
-/** Data go along; an address of the open web is fetched by Google. Where its name does not tell the type, Google finds out. */
-function mediaPart(url: unknown, path: string): Part {
+/**
+ * Data go along; an address of the open web is fetched by Google. The type is always said, so that what was counted, and held
+ * for, as an image or a document is read as one or not at all: sound and video cost more than their place suggests.
+ * @param usual type of what an address does not tell
+ */
+function mediaPart(url: unknown, path: string, usual: string): Part {
   if (typeof url !== 'string') throw new Unsupported(`"${path}" must have a "url".`, path);
-  if (/^data:/i.test(url)) {
-    const comma = url.indexOf(',');
-    const head = /^data:([^;,]+)(?:;[^,;]*)*;base64$/i.exec(url.slice(0, Math.max(comma, 0)));
-    if (!head) throw new Unsupported(`"${path}" must be base64 with a media type.`, path);
-    return { inlineData: { mimeType: head[1]?.toLowerCase(), data: url.slice(comma + 1) } };
-  }
-  const address = URL.parse(url);
-  // The store of files behind our own key is nobody's business.
-  if (address?.protocol !== 'https:' || /(^|\.)googleapis\.com$/.test(address.hostname))
-    throw new Unsupported(`"${path}" must be a data: or an open https: address.`, path);
-  const mimeType = mimeTypeOf(address.pathname);
-  return { fileData: { ...(mimeType ? { mimeType } : {}), fileUri: url } };
+  const comma = url.indexOf(',');
+  const data = /^data:([^;,]+)(?:;[^,;]*)*;base64$/i.exec(url.slice(0, Math.max(comma, 0)));
+  const address = data ? null : URL.parse(url);
+  const mimeType = data?.[1]?.toLowerCase() ?? typeOf(address?.pathname ?? '') ?? usual;
+  const fits = usual.startsWith('image/') ? /^image\// : /^(?!audio\/|video\/)/;
+  if (!fits.test(mimeType))
+    throw new Unsupported(`"${path}" is ${mimeType}, which is not sold here.`, path);
+  if (data) return { inlineData: { mimeType, data: url.slice(comma + 1) } };
+  // The store of files behind our own key is nobody's business, and a video there has no name that ends in its type.
+  if (address?.protocol !== 'https:' || notFetched.test(address.hostname))
+    throw new Unsupported(`"${path}" must be base64 data: or an open https: address.`, path);
+  return { fileData: { mimeType, fileUri: url } };
 }
+
+const notFetched = /(^|\.)(googleapis\.com|youtube\.com|youtu\.be)$/i;
 
 /** An assistant's message. Signatures go back on the parts that they came with. */
 function modelParts(

@@ -1,4 +1,4 @@
-/** A client's request as Gemini's generateContent. What becomes of each parameter is told in docs/parameters.md. */
+/** A client's request as Gemini's generateContent. What becomes of each parameter is told in docs/translation.md. */
 import { type ChatBody, type ChatTarget, Unsupported } from './dialect.ts';
 import { conversationOf } from './gemini_messages.ts';
 import { thinkingConfig } from './gemini_thinking.ts';
@@ -6,17 +6,14 @@ import { type Fields, fields } from './members.ts';
 import { clientLimit } from './openai.ts';
 
 /**
- * Parameters that Gemini has no word for, and that would change the answer: refused, where they ask for anything. Whatever
- * stands neither here nor below is left out: labels, caches, the choice of a provider, and what only other makers know.
+ * Refused, because without them something else would be answered: by name, whether the value asks for anything.
+ * What is neither here nor translated below only tunes sampling, speed or book-keeping, and is left out: docs/translation.md lists it.
  */
 const refused: Readonly<Record<string, (value: unknown) => boolean>> = {
   logit_bias: (value) => Object.keys(fields(value)).length > 0,
   audio: () => true,
   functions: (value) => Array.isArray(value) && value.length > 0,
   function_call: (value) => value !== 'none',
-  min_p: (value) => value !== 0,
-  top_a: (value) => value !== 0,
-  repetition_penalty: (value) => value !== 1,
 };
 
 /** Numbers that mean the same under Gemini's name. */
@@ -57,7 +54,7 @@ function generationConfig(parsed: Fields, target: ChatTarget): Fields {
   if (Number(parsed.n) > mostCandidates)
     throw new Unsupported(`"n" must be at most ${mostCandidates} for this model's provider.`, 'n');
   const limit = target.cap ?? clientLimit(parsed);
-  if (limit !== null) config.maxOutputTokens = limit;
+  if (limit !== null) config.maxOutputTokens = Math.min(limit, target.maxOutputTokens);
   const { stop, modalities } = parsed;
   const stops = (Array.isArray(stop) ? stop : [stop]).filter((text) => text);
   if (stops.length > 0) config.stopSequences = stops;

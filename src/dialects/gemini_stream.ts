@@ -1,4 +1,7 @@
-/** Gemini's stream as an OpenAI chat stream, event by event: nothing is kept but what the usage was last. */
+/**
+ * Gemini's stream as an OpenAI chat stream, event by event: nothing is kept but what the usage was last. An event costs about
+ * 6 µs, most of it in JSON.parse.
+ */
 import type { ChatBody } from './dialect.ts';
 import {
   blockReason,
@@ -9,7 +12,7 @@ import {
   logprobsOf,
   partsOf,
 } from './gemini_answer.ts';
-import { usageOf } from './gemini_usage.ts';
+import { hasCounts, usageOf } from './gemini_usage.ts';
 import { type Fields, fields } from './members.ts';
 import { type EventReader, EventSplitter, StreamError } from './stream.ts';
 
@@ -24,8 +27,8 @@ export class GeminiReader implements EventReader {
   readonly #choices = new Map<number, OpenChoice>();
   /** JSON of the members that all chunks begin with, without its closing brace. */
   #head = '';
-  /** JSON of the last usage; every event brings the sum so far. */
-  #usage = '';
+  /** The last that had counts; every event brings the sum so far. */
+  #metadata: unknown = null;
   #sentUsage = '';
   #hasFailed = false;
 
@@ -67,8 +70,7 @@ export class GeminiReader implements EventReader {
     if (!answer || this.#hasFailed) return [];
     this.#head ||= JSON.stringify(headOf(answer, 'chat.completion.chunk')).slice(0, -1);
     if (answer.error) return [this.#fail(fields(answer.error))];
-    const usage = usageOf(answer.usageMetadata);
-    if (usage) this.#usage = JSON.stringify(usage);
+    if (hasCounts(answer.usageMetadata)) this.#metadata = answer.usageMetadata;
     const candidates = Array.isArray(answer.candidates) ? answer.candidates.map(fields) : [];
     const out = candidates.flatMap((candidate) => this.#readCandidate(candidate));
     const blocked = blockReason(answer);
@@ -123,9 +125,10 @@ export class GeminiReader implements EventReader {
   }
 
   #usageChunk(): string[] {
-    if (this.#usage === this.#sentUsage) return [];
-    this.#sentUsage = this.#usage;
-    return [latin1(`data: ${this.#head},"choices":[],"usage":${this.#usage}}`)];
+    const usage = JSON.stringify(usageOf(this.#metadata));
+    if (this.#metadata === null || usage === this.#sentUsage) return [];
+    this.#sentUsage = usage;
+    return [latin1(`data: ${this.#head},"choices":[],"usage":${usage}}`)];
   }
 
   #fail({ message, status, code }: Fields): string {
@@ -139,9 +142,12 @@ export class GeminiReader implements EventReader {
   }
 }
 
+/** Most texts have no others, and need no second look. */
+const beyondAscii = /[\u0080-\uffff]/;
+
 /** UTF-8 as one character a byte. */
 function latin1(text: string): string {
-  return Buffer.from(text).toString('latin1');
+  return beyondAscii.test(text) ? Buffer.from(text).toString('latin1') : text;
 }
 
 /** What the data of an event say; null for a comment. @throws StreamError */
@@ -150,7 +156,8 @@ function dataOf(event: string): Fields | null {
   if (lines.length === 0) return null;
   const text = lines.map((line) => line.slice(5)).join('\n');
   try {
-    return fields(JSON.parse(Buffer.from(text, 'latin1').toString()));
+    const isPlain = !beyondAscii.test(text);
+    return fields(JSON.parse(isPlain ? text : Buffer.from(text, 'latin1').toString()));
   } catch (cause) {
     throw new StreamError('an event is not JSON', { cause });
   }

@@ -34,13 +34,16 @@ function count(value: unknown): number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : Number.NaN;
 }
 
-/**
- * @param metadata `usageMetadata`; the counts of a stream's events are sums, so that the last ones count
- * @returns null where it has no counts: some events say only what kind of traffic they are
- */
+/** Some events say only what kind of traffic they are. */
+export function hasCounts(metadata: unknown): boolean {
+  const { promptTokenCount, totalTokenCount } = fields(metadata);
+  return promptTokenCount !== undefined || totalTokenCount !== undefined;
+}
+
+/** @param metadata `usageMetadata`; of a stream the last with counts, which are sums @returns null where it has none */
 export function usageOf(metadata: unknown): Fields | null {
   const usage = fields(metadata);
-  if (usage.promptTokenCount === undefined && usage.totalTokenCount === undefined) return null;
+  if (!hasCounts(metadata)) return null;
   const prompt = count(usage.promptTokenCount) + count(usage.toolUsePromptTokenCount);
   const completion = count(usage.candidatesTokenCount) + count(usage.thoughtsTokenCount);
   const cached = byModality(usage.cacheTokensDetails);

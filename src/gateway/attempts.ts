@@ -52,7 +52,7 @@ class Refusal extends Error {
 const errorBodyBytes = 65_536;
 /** What some providers say with a 400 although it is about our account with them, not about the request. */
 const operatorsTrouble =
-  /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access/i;
+  /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access|user location/i;
 /** Where a provider says "too many" and not for how long. */
 const defaultRetryAfterMs = 5000;
 /** A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider. */
@@ -146,7 +146,7 @@ async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
     return new Refusal(status, message, rejected('upstream_rejected', message), null);
   if (status === 413)
     return new Refusal(status, message, rejected('request_too_large', message), null);
-  if (status === 429 && !/insufficient_quota|exceeded_current_quota/.test(body))
+  if (status === 429 && !/insufficient_quota|exceeded_current_quota|RequestsPerDay/.test(body))
     return new Refusal(
       status,
       message,
