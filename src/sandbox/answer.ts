@@ -16,6 +16,9 @@ export interface StandIn {
   readonly keyVariable: string;
   readonly reasoning: boolean;
   readonly completionExcludesReasoning: boolean;
+  /** Tokens of one answer. */
+  readonly maxOutputTokens: number;
+  readonly constraints: readonly string[];
 }
 
 export interface Call {

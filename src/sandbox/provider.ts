@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { models, providers } from '../catalogue/catalogue.ts';
 import { providerVariables } from '../config.ts';
 import type { StandIn } from './answer.ts';
+import { anthropicForm } from './anthropic.ts';
 import type { Form, Reply } from './form.ts';
 import { geminiForm } from './gemini.ts';
 import { openaiForm } from './openai.ts';
@@ -19,7 +20,7 @@ export interface Sandbox {
 }
 
 /** The first that takes a request answers it. */
-const forms: readonly Form[] = [geminiForm, openaiForm];
+const forms: readonly Form[] = [anthropicForm, geminiForm, openaiForm];
 
 const largestBody = 64_000_000;
 
@@ -27,7 +28,7 @@ const largestBody = 64_000_000;
 function standIns(): Map<string, StandIn> {
   const found = new Map<string, StandIn>();
   for (const model of models.values())
-    for (const { provider, upstreamModel } of model.offers) {
+    for (const { provider, upstreamModel, maxOutputTokens, constraints } of model.offers) {
       if (found.has(upstreamModel)) continue;
       const dated = model.aliases.find((alias) => /-\d{4}-\d{2}-\d{2}$/.test(alias));
       found.set(upstreamModel, {
@@ -39,6 +40,8 @@ function standIns(): Map<string, StandIn> {
         keyVariable: providerVariables(provider).apiKey,
         reasoning: model.reasoning,
         completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning === true,
+        maxOutputTokens,
+        constraints,
       });
     }
   return found;

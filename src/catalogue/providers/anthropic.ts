@@ -1,10 +1,9 @@
 import type { ProviderEntry } from '../entry.ts';
 
-/** Through its OpenAI-compatible endpoint. */
 export const anthropic: ProviderEntry = {
   id: 'anthropic',
   name: 'Anthropic',
-  dialect: 'openai',
+  dialect: 'anthropic',
   baseUrl: 'https://api.anthropic.com/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
