@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ApiError, FunctionCallingConfigMode, GoogleGenAI, ThinkingLevel } from '@google/genai';
+import { models } from '../catalogue/catalogue.ts';
+import { gemini } from '../dialects/gemini.ts';
 import { type Sandbox, startSandboxProvider } from './provider.ts';
 
 const model = 'gemini-3.8-flash';
@@ -144,4 +146,39 @@ test('whatever Google refuses', async () => {
   }
   const nobody = { 'x-goog-api-key': '' };
   assert.equal((await refused({ contents: [user] }, model, nobody)).status, 'PERMISSION_DENIED');
+});
+
+test('and nothing that our dialect writes for any model of Google, however much it is to think', async () => {
+  const names = [...models.values()].flatMap(({ offers, reasoning }) =>
+    offers.flatMap(({ provider, upstreamModel }) =>
+      provider === 'google' ? [[upstreamModel, reasoning] as const] : [],
+    ),
+  );
+  assert.ok(names.length >= 10);
+  const wishes: readonly object[] = [
+    {},
+    ...['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'].map((reasoning_effort) => ({
+      reasoning_effort,
+    })),
+    ...[1, 100, 5000, 100_000].map((max_tokens) => ({ reasoning: { max_tokens } })),
+    { reasoning: { enabled: false } },
+  ];
+  // Of one that does not reason, only silence may be wanted.
+  for (const [upstreamModel, reasons] of names)
+    for (const wish of reasons ? wishes : wishes.slice(0, 2)) {
+      const parsed = { messages: [{ role: 'user', content: 'Hi' }], max_tokens: 4, ...wish };
+      const target = {
+        upstreamModel,
+        tokenLimitField: 'max_tokens',
+        cap: null,
+        maxOutputTokens: 8192,
+        constraints: [],
+      } as const;
+      const response = await fetch(`${sandbox.baseUrl}/models/${upstreamModel}:generateContent`, {
+        method: 'POST',
+        headers: { 'x-goog-api-key': 'k' },
+        body: gemini.writeChat({ text: '', parsed }, target),
+      });
+      assert.equal(response.status, 200, `${upstreamModel} ${await response.text()}`);
+    }
 });

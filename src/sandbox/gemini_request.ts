@@ -226,16 +226,44 @@ function choiceOf(body: Json, tools: readonly Tool[]): Pick<ChatRequest, 'tools'
   return { tools: allowed, toolUse: 'auto' };
 }
 
+/** Levels of thinking beside low, medium and high. */
+const otherLevels: Readonly<Record<string, string>> = {
+  'gemini-3-flash-preview': 'minimal',
+  'gemini-3.1-flash-lite': 'minimal',
+  'gemini-3.1-flash-lite-preview': 'minimal',
+  'gemini-3.5-flash': 'minimal',
+  'gemini-3.5-flash-lite': 'minimal',
+  'gemini-3.6-flash': 'minimal',
+  'gemini-4-hydrogen': 'xhigh',
+};
+
+/** Budgets of the models that have them in place of levels: least and most tokens; 0 stops the thinking of all but Pro. */
+const budgets: Readonly<Record<string, readonly [number, number]>> = {
+  'gemini-2.5-pro': [128, 32_768],
+  'gemini-2.5-flash': [0, 24_576],
+  'gemini-2.5-flash-lite': [512, 24_576],
+};
+
 /** How much to think; null for as much as the model likes. */
 function effortOf(config: Json, model: string): string | null {
+  if (config.thinkingConfig === undefined) return null;
   const { thinkingLevel, thinkingBudget } = members(config.thinkingConfig);
+  const range = budgets[model];
+  if (!range && !signs(model)) invalid(`Thinking is not enabled for models/${model}`);
   if (thinkingLevel !== undefined && thinkingBudget !== undefined)
     invalid('You can only set only one of thinking budget and thinking level.');
-  if (typeof thinkingBudget === 'number') return thinkingBudget === 0 ? 'none' : 'medium';
+  if (typeof thinkingBudget === 'number') {
+    const [least, most] = range ?? [0, 32_768];
+    const isFree = thinkingBudget === -1 || (thinkingBudget === 0 && !/pro/.test(model));
+    if (!isFree && (thinkingBudget < least || thinkingBudget > most))
+      invalid(
+        `The thinking budget ${thinkingBudget} is invalid. Please choose a value between ${least} and ${most}.`,
+      );
+    return thinkingBudget === 0 ? 'none' : 'medium';
+  }
   if (typeof thinkingLevel !== 'string') return null;
   const level = thinkingLevel.toLowerCase();
-  const levels = ['low', 'medium', 'high', ...(/lite/.test(model) ? ['minimal'] : [])];
-  if (!levels.includes(level) || !signs(model))
+  if (range || !['low', 'medium', 'high', otherLevels[model]].includes(level))
     invalid(
       `Thinking level ${thinkingLevel.toUpperCase()} is not supported for this model. Please retry with other thinking level.`,
     );
