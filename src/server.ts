@@ -1,6 +1,7 @@
 /** Builds the parts in order, starts them, drains and stops them. The only file that knows the HTTP libraries. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
 import { receiptKey } from './accounts/receipt_key.ts';
@@ -28,8 +29,10 @@ import { type Api, answer } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
 import { booksState } from './wallet/books_state.ts';
+import { CheckpointLane, readLeftJournals } from './wallet/checkpoints.ts';
 import { DayCounter } from './wallet/day_totals.ts';
 import { isPassing, SettlementLost } from './wallet/failure.ts';
+import { Journal } from './wallet/journal.ts';
 import { Lease } from './wallet/lease.ts';
 import { Ledger } from './wallet/ledger.ts';
 import { parseUsd } from './wallet/money.ts';
@@ -91,8 +94,8 @@ export async function startServer(
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
     undo.unshift(await keepBooks(config, database, log));
-    await Promise.all([lease.start(), answers.start(), startApi(api, database)]);
-    undo.unshift(() => lease.stop());
+    await Promise.all([startLease(config, lease, database), startApi(api, answers, database)]);
+    undo.unshift(() => api.ledger.checkpoints.close().then(() => lease.stop()));
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
     const origin = config.publicUrl || `http://localhost:${port}`;
@@ -144,6 +147,22 @@ function lane(database: Database, name: string, max = 1): Sql {
   return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
 }
 
+/** Where this process notes which streams have begun, for its successor should it die. */
+function journalFolder({ dataDir }: Config): string {
+  return join(dataDir, 'streams');
+}
+
+function checkpointLane(config: Config, database: Database, lease: Lease): CheckpointLane {
+  const journal = new Journal(journalFolder(config), lease.instance);
+  return new CheckpointLane(lane(database, 'checkpoints'), journal, () => lease.isAlive());
+}
+
+/** Its first act is to recover what dead processes left: what their journals tell must be known by then. */
+async function startLease(config: Config, lease: Lease, { sql }: Database): Promise<void> {
+  await readLeftJournals(sql, journalFolder(config));
+  await lease.start();
+}
+
 function buildApi(
   config: Config,
   database: Database,
@@ -163,7 +182,7 @@ function buildApi(
     }),
     routes,
     upstreams: new Upstreams(config),
-    ledger: new Ledger(lane(database, 'ledger'), lane(database, 'checkpoints'), lease, {
+    ledger: new Ledger(lane(database, 'ledger'), checkpointLane(config, database, lease), lease, {
       floor: parseUsd(config.minimumBalance),
       holdWaitMs: config.holdWaitMs,
     }),
@@ -190,8 +209,12 @@ function buildApi(
 }
 
 /** What requests need to know of the database before the first of them. */
-async function startApi({ keys, lengths }: Api, { sql }: Database): Promise<void> {
-  await Promise.all([keys.start(), lengths.recall(sql)]);
+async function startApi(
+  { keys, lengths }: Api,
+  answers: AnswerStore,
+  { sql }: Database,
+): Promise<void> {
+  await Promise.all([keys.start(), lengths.recall(sql), answers.start()]);
 }
 
 /** Sandbox money is free for the asking, so it must not buy strangers the answers of a provider that is paid for. */

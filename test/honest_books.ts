@@ -66,13 +66,18 @@ export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
   await ledger.settle(settlementOf(charged, 300));
   await ledger.settle(settlementOf(lost, 1200, { chargeable: 1000 }));
   await ledger.settle(settlementOf(free, 0));
-  await dead.ledger.checkpoint({
+  await dead.ledger.checkpoints.raise({
     id: recovered.id,
     amount: nano(40),
     inputTokens: 1,
     outputTokens: 1,
   });
-  await ledger.checkpoint({ id: open.id, amount: nano(30), inputTokens: 2, outputTokens: 3 });
+  await ledger.checkpoints.raise({
+    id: open.id,
+    amount: nano(30),
+    inputTokens: 2,
+    outputTokens: 3,
+  });
   await dead.expire(1000);
   assert.equal(await lease.recover(), 1);
   await ledger.bookLoss(timeOrderedId(), nano(20), 'refused late');

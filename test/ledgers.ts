@@ -5,6 +5,8 @@ import { connect } from '../src/db/connection.ts';
 import { type Database, openDatabase, type Sql } from '../src/db/database.ts';
 import { timeOrderedId } from '../src/ids.ts';
 import type { Settlement } from '../src/wallet/batch.ts';
+import { CheckpointLane } from '../src/wallet/checkpoints.ts';
+import { Journal } from '../src/wallet/journal.ts';
 import { Lease } from '../src/wallet/lease.ts';
 import { Ledger, type LedgerSettings, type NewHold } from '../src/wallet/ledger.ts';
 import { nano } from '../src/wallet/money.ts';
@@ -30,6 +32,8 @@ interface ProcessSettings extends Partial<LedgerSettings> {
   readonly graceMs?: number;
   /** A connection of the test's own, which commits in place of the usual one. */
   readonly lane?: Sql;
+  /** The same for the one that saves checkpoints. */
+  readonly checkpoints?: Sql;
 }
 
 export interface WalletRow {
@@ -68,6 +72,11 @@ export class Ledgers implements AsyncDisposable {
     return new Ledgers(data, database, path);
   }
 
+  /** The data directory. */
+  get folder(): string {
+    return this.#data.dataDir;
+  }
+
   async start(settings: ProcessSettings = {}): Promise<LedgerProcess> {
     const { leaseMs = quietLeaseMs, graceMs = 0, holdWaitMs = 0 } = settings;
     this.#count += 1;
@@ -75,12 +84,14 @@ export class Ledgers implements AsyncDisposable {
     const connection = (name: string): Sql => this.database.connect({ max: 1, name });
     const leaseSql = connection('lease');
     const laneSql = settings.lane ?? connection(lane);
-    const checkpointSql = connection('checkpoints');
+    const checkpointSql = settings.checkpoints ?? connection('checkpoints');
     const own = [leaseSql, laneSql, checkpointSql];
     const log = (message: string): void => void this.log.push(message);
     const lease = new Lease(leaseSql, { leaseMs, graceMs, sole: false, log });
     const rules = { floor: settings.floor ?? floor, holdWaitMs };
-    const ledger = new Ledger(laneSql, checkpointSql, lease, rules);
+    const journal = new Journal(join(this.#data.dataDir, 'streams'), lease.instance);
+    const checkpoints = new CheckpointLane(checkpointSql, journal, () => lease.isAlive());
+    const ledger = new Ledger(laneSql, checkpoints, lease, rules);
     await lease.start();
     let frozen: Promise<void> | null = null;
     const freeze = (): Promise<void> => {

@@ -72,9 +72,9 @@ export class Coverage {
     if (tokens < wanted) this.exhausted = true;
     if (tokens <= this.#tokens) return;
     const { id, inputTokens } = this.#plan;
-    const isFirst = this.#tokens === 0;
-    const amount = this.#costOf(tokens);
-    await this.#ledger.checkpoint({ id, amount, inputTokens, outputTokens: tokens, isFirst });
+    const checkpoint = { id, amount: this.#costOf(tokens), inputTokens, outputTokens: tokens };
+    if (this.#tokens === 0) await this.#ledger.checkpoints.begin(checkpoint);
+    else await this.#ledger.checkpoints.raise(checkpoint);
     this.#tokens = tokens;
   }
 

@@ -54,7 +54,7 @@ test('recovery, the days, refunds and settlements again: not one row of the book
   const successor = await chargedInstead(900);
   const asked = holdOf(books.payer, 1000);
   await dying.ledger.hold(asked);
-  await dying.ledger.checkpoint({
+  await dying.ledger.checkpoints.raise({
     id: asked.id,
     amount: nano(60),
     inputTokens: 1,

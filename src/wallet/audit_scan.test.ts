@@ -183,7 +183,7 @@ test('audits beside requests that settle by the hundred find nothing', async () 
       const hold = holdOf(busy[index % busy.length] ?? 0, 2000);
       await ledger.hold(hold);
       if (settled % 3 === 0)
-        await ledger.checkpoint({
+        await ledger.checkpoints.raise({
           id: hold.id,
           amount: hold.least,
           inputTokens: 5,

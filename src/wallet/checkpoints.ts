@@ -1,6 +1,8 @@
 /** Checkpoints of many streams, committed together on a connection of their own: they lock no wallet, so nothing makes them wait. */
+import { rmSync } from 'node:fs';
 import type { Sql } from '../db/database.ts';
 import { isPassing, SettlementLost } from './failure.ts';
+import { type Journal, journalsIn } from './journal.ts';
 import type { Nano } from './money.ts';
 
 export interface Checkpoint {
@@ -9,8 +11,6 @@ export interface Checkpoint {
   readonly amount: Nano;
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** A client waits for its first byte: this one is committed without waiting for the disk. */
-  readonly isFirst?: boolean;
 }
 
 interface Pending {
@@ -20,24 +20,74 @@ interface Pending {
 }
 
 const retryMs = 100;
+/** How long what is in the journal waits for the database: most short streams are settled by then; ms. */
+const journalledMs = 20;
 
 export class CheckpointLane {
   readonly #sql: Sql;
+  readonly #journal: Journal;
   readonly #isAlive: () => boolean;
   #queue: Pending[] = [];
   #busy = false;
+  /** What the journal has and the database has not, by id; those that are on their way to it are in `#saving`, too. */
+  readonly #journalled = new Map<string, Checkpoint>();
+  readonly #saving = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
 
   /** @param isAlive whether this process may still deliver: so long, streams wait for a database that is away */
-  constructor(sql: Sql, isAlive: () => boolean) {
+  constructor(sql: Sql, journal: Journal, isAlive: () => boolean) {
     this.#sql = sql;
+    this.#journal = journal;
     this.#isAlive = isAlive;
   }
 
+  /**
+   * Sets what recovery would charge, for a stream that is about to begin: known at once to a successor of this process on
+   * the same data directory, and a moment later to every other. @throws as `raise` does
+   */
+  async begin(work: Checkpoint): Promise<void> {
+    if (!this.#journal.note(work, this.#journalled.values())) return this.raise(work);
+    this.#journalled.set(work.id, work);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#saveJournalled();
+    }, journalledMs);
+  }
+
+  /** The request has its receipt. */
+  over(id: string): void {
+    this.#journalled.delete(id);
+    this.#saving.delete(id);
+  }
+
+  /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
   raise(work: Checkpoint): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ work, resolve, reject });
       if (!this.#busy) void this.#run();
     });
+  }
+
+  /** Saves what is left, and ends the journal. */
+  async close(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    const left = [...this.#journalled.values()];
+    // Where the database is away the journal stays, for the next process.
+    const saved = await Promise.allSettled(left.map((work) => this.raise(work)));
+    if (saved.every(({ status }) => status === 'fulfilled')) this.#journal.close();
+  }
+
+  #saveJournalled(): void {
+    for (const work of this.#journalled.values()) {
+      if (this.#saving.has(work.id)) continue;
+      this.#saving.add(work.id);
+      this.raise(work).then(
+        () => this.over(work.id),
+        // Recovery has the hold; or the lease has ended, and the next process needs the journal.
+        () => this.#isAlive() && this.over(work.id),
+      );
+    }
   }
 
   async #run(): Promise<void> {
@@ -54,7 +104,8 @@ export class CheckpointLane {
   async #commit(batch: readonly Pending[]): Promise<void> {
     for (;;) {
       try {
-        const gone = await this.#raiseAll(batch.map((pending) => pending.work));
+        const work = batch.map((pending) => pending.work);
+        const gone = await raiseCheckpoints(this.#sql, work);
         for (const { work, resolve, reject } of batch) {
           if (gone.has(work.id)) reject(new SettlementLost('the hold was recovered'));
           else resolve();
@@ -72,19 +123,35 @@ export class CheckpointLane {
       }
     }
   }
+}
 
-  async #raiseAll(work: readonly Checkpoint[]): Promise<Set<string>> {
-    const rows = await this.#sql.unsafe<{ id: string }[]>(
-      'SELECT id FROM ledger_checkpoint($1,$2,$3,$4,$5) AS gone (id)',
-      [
-        `{${work.map((c) => c.id).join()}}`,
-        `{${work.map((c) => c.amount).join()}}`,
-        `{${work.map((c) => c.inputTokens).join()}}`,
-        `{${work.map((c) => c.outputTokens).join()}}`,
-        work.some((c) => !c.isFirst),
-      ],
-      { prepare: true },
-    );
-    return new Set(rows.map((row) => row.id));
+/** Raises checkpoints of any process. Returns the ids whose hold is gone. @throws what the driver throws */
+async function raiseCheckpoints(sql: Sql, all: readonly Checkpoint[]): Promise<Set<string>> {
+  // PostgreSQL would take any one of several for the same hold.
+  const highest = new Map<string, Checkpoint>();
+  for (const each of all)
+    if (each.amount >= (highest.get(each.id)?.amount ?? 0)) highest.set(each.id, each);
+  const work = [...highest.values()];
+  const rows = await sql.unsafe<{ id: string }[]>(
+    'SELECT id FROM ledger_checkpoint($1,$2,$3,$4,true) AS gone (id)',
+    [
+      `{${work.map((c) => c.id).join()}}`,
+      `{${work.map((c) => c.amount).join()}}`,
+      `{${work.map((c) => c.inputTokens).join()}}`,
+      `{${work.map((c) => c.outputTokens).join()}}`,
+    ],
+    { prepare: true },
+  );
+  return new Set(rows.map((row) => row.id));
+}
+
+/**
+ * Tells the database what processes that died on this data directory had begun to deliver. To be done before their holds are
+ * recovered. @throws what the driver or the file system throws
+ */
+export async function readLeftJournals(sql: Sql, folder: string): Promise<void> {
+  for (const { path, checkpoints } of journalsIn(folder)) {
+    if (checkpoints.length > 0) await raiseCheckpoints(sql, checkpoints);
+    rmSync(path, { force: true });
   }
 }

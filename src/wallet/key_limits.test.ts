@@ -290,7 +290,12 @@ test('holds of a dead process give their room back when they are recovered', asy
   const dead = await ledgers.start();
   const hold = holdFor(key, wallet, 1000);
   await dead.ledger.hold(hold);
-  await dead.ledger.checkpoint({ id: hold.id, amount: nano(120), inputTokens: 1, outputTokens: 1 });
+  await dead.ledger.checkpoints.raise({
+    id: hold.id,
+    amount: nano(120),
+    inputTokens: 1,
+    outputTokens: 1,
+  });
   await dead.expire(1000);
   const alive = await ledgers.start();
   await ledgers.database.sql`SELECT ledger_recover('0 s')`;

@@ -159,14 +159,14 @@ describe('recovery', () => {
     const silent = holdOf(wallet, 4000);
     await dead.ledger.hold(begun);
     await dead.ledger.hold(silent);
-    await dead.ledger.checkpoint({
+    await dead.ledger.checkpoints.raise({
       id: begun.id,
       amount: nano(300),
       inputTokens: 10,
       outputTokens: 20,
     });
     // One that was overtaken lowers nothing.
-    await dead.ledger.checkpoint({
+    await dead.ledger.checkpoints.raise({
       id: begun.id,
       amount: nano(200),
       inputTokens: 10,
@@ -184,7 +184,7 @@ describe('recovery', () => {
     await assert.rejects(dead.ledger.settle(settlementOf(begun, 1000)), SettlementLost);
     await assert.rejects(dead.ledger.settle(settlementOf(silent, 1000)), SettlementLost);
     await assert.rejects(
-      dead.ledger.checkpoint({
+      dead.ledger.checkpoints.raise({
         id: begun.id,
         amount: nano(400),
         inputTokens: 10,
@@ -244,7 +244,7 @@ describe('recovery', () => {
     await Promise.all(holds.map((hold) => dead.ledger.hold(hold)));
     await Promise.all(
       holds.map(({ id }) =>
-        dead.ledger.checkpoint({ id, amount: nano(100), inputTokens: 1, outputTokens: 1 }),
+        dead.ledger.checkpoints.raise({ id, amount: nano(100), inputTokens: 1, outputTokens: 1 }),
       ),
     );
     await dead.expire(1000);

@@ -17,7 +17,7 @@ import {
   type Settlement,
 } from './batch.ts';
 import { isBusy } from './busy.ts';
-import { type Checkpoint, CheckpointLane } from './checkpoints.ts';
+import type { CheckpointLane } from './checkpoints.ts';
 import { isPassing, SettlementLost } from './failure.ts';
 import type { KeyRoom } from './key_limits.ts';
 import { KnownWallets } from './known_wallets.ts';
@@ -64,9 +64,9 @@ const outageMs = 5000;
 
 export class Ledger {
   readonly lease: Lease;
+  readonly checkpoints: CheckpointLane;
   readonly #sql: Sql;
   readonly #settings: LedgerSettings;
-  readonly #checkpoints: CheckpointLane;
   readonly #wallets = new KnownWallets();
   /** Ids of requests that may have a hold, and of those that are over and owe nothing should they still have one. */
   readonly #open = new Set<string>();
@@ -80,10 +80,10 @@ export class Ledger {
   /** Failures so far. */
   #epoch = 0;
 
-  /** @param lane a connection of its own, @param checkpoints another */
-  constructor(lane: Sql, checkpoints: Sql, lease: Lease, settings: LedgerSettings) {
+  /** @param lane a connection of its own */
+  constructor(lane: Sql, checkpoints: CheckpointLane, lease: Lease, settings: LedgerSettings) {
     this.#sql = lane;
-    this.#checkpoints = new CheckpointLane(checkpoints, () => lease.isAlive());
+    this.checkpoints = checkpoints;
     this.lease = lease;
     this.#settings = settings;
     this.#waiting = new WaitingLine(settings.holdWaitMs);
@@ -150,11 +150,6 @@ export class Ledger {
     if (isFree) this.#free.add(id);
   }
 
-  /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
-  checkpoint(checkpoint: Checkpoint): Promise<void> {
-    return this.#checkpoints.raise(checkpoint);
-  }
-
   /** Books a cost that no wallet pays. The same id twice is booked once. @throws what the driver throws */
   async bookLoss(id: string, amount: Nano, note: string): Promise<void> {
     await this.#sql`SELECT ledger_book_loss(${id}, ${amount}, ${note})`;
@@ -172,6 +167,7 @@ export class Ledger {
 
   #resolveSettlement({ work, resolve }: PendingSettlement, charged: Nano): void {
     this.#open.delete(work.id);
+    this.checkpoints.over(work.id);
     resolve(charged);
   }
 

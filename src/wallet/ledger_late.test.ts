@@ -40,7 +40,12 @@ test('a checkpoint that is raised while its request is recovered is what is char
   const wallet = await ledgers.wallet(1000);
   const hold = holdOf(wallet, 900);
   await dead.ledger.hold(hold);
-  await dead.ledger.checkpoint({ id: hold.id, amount: nano(200), inputTokens: 1, outputTokens: 2 });
+  await dead.ledger.checkpoints.raise({
+    id: hold.id,
+    amount: nano(200),
+    inputTokens: 1,
+    outputTokens: 2,
+  });
   await dead.expire(1000);
   const recovering = await ledgers.owner.begin(async (sql) => {
     await sql`SELECT ledger_checkpoint(${[hold.id]}::uuid[], ${[500]}::bigint[], ${[1]}::int[], ${[5]}::int[], true)`;
@@ -85,7 +90,12 @@ test('a request that is over leaves no hold behind: free, or charged at its chec
   const [cut, refused, open] = [holdOf(wallet, 300), holdOf(wallet, 300), holdOf(wallet, 300)];
   for (const { id, ...hold } of [cut, refused, open]) {
     await process.ledger.hold({ id, ...hold });
-    await process.ledger.checkpoint({ id, amount: nano(50), inputTokens: 1, outputTokens: 1 });
+    await process.ledger.checkpoints.raise({
+      id,
+      amount: nano(50),
+      inputTokens: 1,
+      outputTokens: 1,
+    });
   }
   process.ledger.forget(cut.id, false);
   process.ledger.forget(refused.id, true);

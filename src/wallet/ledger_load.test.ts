@@ -17,7 +17,12 @@ async function request({ ledger }: LedgerProcess, wallet: number, number: number
   const hold = holdOf(wallet, 6000 + (number % 7) * 500);
   const cost = 1 + ((number * 37) % 250);
   await ledger.hold(hold);
-  await ledger.checkpoint({ id: hold.id, amount: nano(cost), inputTokens: 1, outputTokens: 1 });
+  await ledger.checkpoints.raise({
+    id: hold.id,
+    amount: nano(cost),
+    inputTokens: 1,
+    outputTokens: 1,
+  });
   // With what is there, if anything: two that each wait for the other's money would wait until they are refused.
   const growth = holdOf(wallet, 50, { id: hold.id, least: 0 });
   if (number % 3 === 0) await ledger.grow(growth, hold.wanted);

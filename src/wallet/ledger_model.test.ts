@@ -180,7 +180,7 @@ class Run {
         this.#model.grow(id, next.wanted, least),
       );
     } else if (next.do === 'checkpoint') {
-      const raised = ledger.checkpoint({
+      const raised = ledger.checkpoints.raise({
         id,
         amount: nano(next.amount),
         inputTokens: 1,

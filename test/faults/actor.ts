@@ -62,6 +62,11 @@ export class Actor {
     return this.#visit;
   }
 
+  /** Bytes of content that it has got. */
+  get received(): number {
+    return this.#visit?.contentBytes ?? 0;
+  }
+
   ask(origin: string): void {
     this.#visit = new Visit(origin, this.customer.key, this.name, this.stream);
   }

@@ -27,7 +27,7 @@ const afterDeathOfGateway: Readonly<Record<Step, Fate>> = {
   'its hold is committed and not heard of': 'free',
   'the provider is called': 'free',
   'the provider begins to answer': 'free',
-  'its first checkpoint is on its way': 'free',
+  'its first checkpoint is on its way': first,
   'its first checkpoint is committed and not heard of': first,
   'its first bytes are delivered': first,
   'its second checkpoint is on its way': first,
@@ -50,9 +50,7 @@ function fates({ step, stream }: Actor, death: Death): readonly Fate[] {
   const fate = afterDeathOfGateway[step];
   if (typeof fate !== 'number') return [fate];
   // JSON has no checkpoints: nothing of it was delivered.
-  if (!stream) return ['free'];
-  // Checkpoints are not waited for on the disk: a database that dies with the gateway may have forgotten the last.
-  return death === 'both' ? ['free', first, fate] : [fate];
+  return stream ? [fate] : ['free'];
 }
 
 export interface ReceiptRow {

@@ -106,10 +106,22 @@ class Play {
     actor.ask(this.origin);
     await actor.called();
     if (checkpoint === 'second') await actor.deliver(100);
+    await this.#firstCheckpointsSaved();
     const gate = this.stage.tap.arm('checkpoint', ledger.when);
     if (checkpoint === 'second') actor.outgrow();
     else actor.begin();
     await reached(gate, actor);
+  }
+
+  /** A stream begins when its first checkpoint is in the journal; in the database it is a moment later. */
+  async #firstCheckpointsSaved(): Promise<void> {
+    const begun = this.actors.filter(({ stream, received }) => stream && received > 0);
+    const wallets = begun.map(({ customer }) => customer.walletId);
+    await until('the first checkpoints are saved', async () => {
+      const rows = await this.stage
+        .sql`SELECT id FROM holds WHERE checkpoint = 0 AND wallet = ANY (${wallets})`;
+      return rows.length === 0;
+    });
   }
 
   async #key(): Promise<void> {
