@@ -6,7 +6,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
 import { createKey, findKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
-import { archive } from './commands/archive.ts';
+import { archive, verifyArchives } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
 import {
   changeLimits,
@@ -129,6 +129,13 @@ export const commands: Readonly<Record<string, Command>> = {
         config.receiptRetentionMonths,
       ),
     ),
+  },
+  'ledger verify-archive': {
+    usage: '[--in FOLDER]',
+    sentence:
+      'Read the files of archived months; ends with exit code 1 and those that have changed.',
+    options: { in: string },
+    run: withDatabase((given, { sql }) => verifyArchives(sql, optional(given, 'in'))),
   },
   'receipts review': {
     usage: '[--days NUMBER]',

@@ -1,9 +1,14 @@
-/** `akai ledger archive`: which months, where to, and what it says. */
+/** `akai ledger archive` and `verify-archive`: which months, where to, and what they say. */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { type ArchivedMonth, archiveMonth, monthsBefore } from '../wallet/archive.ts';
+import {
+  type ArchivedMonth,
+  archiveMonth,
+  checkArchives,
+  monthsBefore,
+} from '../wallet/archive.ts';
 import type { Said } from './said.ts';
 
 /** The database lets no younger ones go. */
@@ -50,5 +55,21 @@ export async function archive(
   return {
     json: { archived },
     text: lines.length > 0 ? ['Archived:', ...lines].join('\n') : 'There is no month to archive.',
+  };
+}
+
+/**
+ * Reads the files of all archived months. Failed when one is not what was archived.
+ * @param folder null for where they were written
+ */
+export async function verifyArchives(sql: Sql, folder: string | null): Promise<Said> {
+  const files = await checkArchives(sql, folder);
+  const lines = files.map(
+    ({ path, rows, problem }) => `${path}: ${problem ?? `${rows} rows, as archived`}`,
+  );
+  return {
+    json: { ok: files.every(({ problem }) => problem === null), files },
+    text: lines.length > 0 ? lines.join('\n') : 'No month has been archived.',
+    failed: files.some(({ problem }) => problem !== null),
   };
 }

@@ -1,13 +1,13 @@
 /** Archives: a month leaves the tables whole, and the books are right before and after. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { Ledgers } from '../../test/ledgers.ts';
 import { countPast, monthAgo, writePast } from '../../test/past_months.ts';
-import { archiveMonth, monthsBefore } from './archive.ts';
+import { archiveMonth, checkArchives, dropMonth, monthsBefore, writeMonth } from './archive.ts';
 import { audit } from './audit.ts';
 import { dayPage, statementPage } from './statement.ts';
 import { wholeStatement } from './statement_query.ts';
@@ -61,7 +61,8 @@ test('a month goes to files; totals, balances and other money stay, and the audi
     rows[0] ?? '',
     /^\{"id":"[0-9a-f-]{36}","wallet":\d+,.*"detail":\{"a": 1\},"seal":"\\\\x[0-9a-f]{16}"\}$/,
   );
-  await assert.rejects(archiveMonth(owner, month, folder), /no partitions/);
+  await assert.rejects(archiveMonth(owner, month, folder), /archived before/);
+  await assert.rejects(archiveMonth(owner, monthAgo(9), folder), /no partitions/);
 });
 
 test('a month that is young, miscounted, or not what was written stays where it is', async () => {
@@ -93,4 +94,50 @@ test('the application cannot take anything out of the books, whatever it says of
     message: /permission denied for function ledger_archive/,
   });
   assert.ok((await monthsBefore(sql, monthAgo(3))).includes(month));
+});
+
+/** Changes one byte of a file, and takes it back once `work` is done. */
+async function withByteChanged(path: string, at: number, work: () => Promise<void>): Promise<void> {
+  const bytes = readFileSync(path);
+  const changed = Buffer.from(bytes);
+  changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
+  writeFileSync(path, changed);
+  await work();
+  writeFileSync(path, bytes);
+}
+
+/** A byte that says on which system gzip ran, and one of what is compressed. */
+const places = [9, 60];
+
+test('a file that changed by one byte since it was written: its month stays', async () => {
+  const month = monthAgo(4);
+  const written = await writeMonth(owner, month, folder);
+  for (const { path } of written)
+    for (const place of places)
+      await withByteChanged(path, place, async () => {
+        await assert.rejects(dropMonth(owner, month, written));
+        assert.ok((await monthsBefore(sql, monthAgo(3))).includes(month));
+      });
+  await ok();
+  await dropMonth(owner, month, written);
+  await ok();
+});
+
+test('a file that changed by one byte after its month was dropped is named', async () => {
+  const problems = async (): Promise<string[]> =>
+    (await checkArchives(sql, folder)).flatMap(({ path, problem }) => (problem ? [path] : []));
+  const all = await checkArchives(sql, null);
+  assert.equal(all.length, 4);
+  assert.deepEqual(
+    all.map(({ problem }) => problem),
+    [null, null, null, null],
+  );
+  for (const { path } of all) {
+    for (const place of places)
+      await withByteChanged(path, place, async () => assert.deepEqual(await problems(), [path]));
+    renameSync(path, `${path}.away`);
+    assert.deepEqual(await problems(), [path]);
+    renameSync(`${path}.away`, path);
+  }
+  assert.deepEqual(await problems(), []);
 });

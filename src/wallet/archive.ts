@@ -1,12 +1,11 @@
 /**
- * Takes old months of requests out of the database: into compressed files, which are read back before anything is dropped. The
- * database compares what was read with what it has, and drops it, in one transaction.
+ * Takes old months of requests out of the database: into compressed files, which are read back and must be to the byte what was
+ * written before anything is dropped. The database compares what was read with what it has, and drops it, in one transaction.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
@@ -59,36 +58,57 @@ async function* jsonLines(sql: Sql, base: Base, month: string): AsyncGenerator<s
   }
 }
 
-/** What a file holds, from the file alone. @throws SyntaxError for a line that is no JSON */
+/** What a file holds, from the file alone. @throws Error for one that is not gzip, or SyntaxError for a line that is no JSON */
 async function contentsOf(path: string): Promise<Contents> {
   const hash = createHash('sha256');
   let rows = 0;
   let charged = 0n;
   let seals = 0n;
-  const file = createReadStream(path);
-  file.on('data', (chunk) => void hash.update(chunk));
-  const unzipped = createGunzip();
-  const reading = pipeline(file, unzipped);
-  for await (const line of createInterface({
-    input: unzipped,
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
+  const read = (line: string): void => {
     const row: { charged?: number; amount?: number; seal: string } = JSON.parse(line);
     rows += 1;
     charged += BigInt(row.charged ?? row.amount ?? 0);
     // As PostgreSQL writes bytes: \x and their digits.
     seals ^= BigInt.asIntN(64, BigInt(`0x${row.seal.slice(2)}`));
-  }
-  await reading;
+  };
+  await pipeline(
+    createReadStream(path),
+    (chunks: AsyncIterable<Buffer>) => hashed(chunks, hash),
+    createGunzip().setEncoding('utf8'),
+    async (texts: AsyncIterable<string>) => {
+      let rest = '';
+      for await (const text of texts) {
+        const lines = (rest + text).split('\n');
+        rest = lines.pop() ?? '';
+        lines.forEach(read);
+      }
+      if (rest !== '') read(rest);
+    },
+  );
   return { rows, charged, seals, sha256: hash.digest() };
 }
 
-async function writeFile(sql: Sql, base: Base, month: string, folder: string) {
+async function* hashed(chunks: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+interface Written {
+  readonly path: string;
+  /** Of the bytes that were given to the file system. */
+  readonly sha256: Buffer;
+}
+
+async function writeFile(sql: Sql, base: Base, month: string, folder: string): Promise<Written> {
   const path = join(folder, `${base}-${month}.jsonl.gz`);
   const partial = `${path}.partial`;
+  const hash = createHash('sha256');
   await pipeline(
     Readable.from(jsonLines(sql, base, month)),
     createGzip(),
+    (chunks: AsyncIterable<Buffer>) => hashed(chunks, hash),
     createWriteStream(partial, { mode: 0o600 }),
   );
   const handle = await open(partial, 'r+');
@@ -99,26 +119,89 @@ async function writeFile(sql: Sql, base: Base, month: string, folder: string) {
   const directory = await open(folder, 'r');
   await directory.sync();
   await directory.close();
-  return { path, ...(await contentsOf(path)) };
+  return { path, sha256: hash.digest() };
 }
 
 /**
- * Archives one month.
+ * Writes the files of a month; its rows stay where they are.
  * @param month such as 2026-01
  * @param folder where the files go; it is there
- * @throws what the driver throws, with PostgreSQL's sentence, for a month that may not be archived; the rows stay then
+ * @throws Error for a month that was archived before, whose files would be lost
  */
-export async function archiveMonth(
+export async function writeMonth(sql: Sql, month: string, folder: string): Promise<Written[]> {
+  const [before] = await sql`
+    SELECT 1 FROM ledger_archives WHERE from_id = ledger_first_id(${`${month}-01T00:00Z`}::timestamptz)`;
+  if (before) throw new Error(`${month} was archived before.`);
+  const receipts = await writeFile(sql, 'receipts', month, folder);
+  return [receipts, await writeFile(sql, 'transfers', month, folder)];
+}
+
+/**
+ * Reads back the files of a month, and takes its rows out of the database.
+ * @throws Error for a file that is not what was written to it; what the driver throws, with PostgreSQL's sentence, for a month
+ * that may not be archived; the rows stay then
+ */
+export async function dropMonth(
   sql: Sql,
   month: string,
-  folder: string,
+  written: readonly Written[],
 ): Promise<ArchivedMonth> {
-  const receipts = await writeFile(sql, 'receipts', month, folder);
-  const transfers = await writeFile(sql, 'transfers', month, folder);
-  const files = [receipts, transfers];
+  const files: ({ path: string } & Contents)[] = [];
+  for (const { path, sha256 } of written) {
+    const contents = await contentsOf(path);
+    if (!contents.sha256.equals(sha256))
+      throw new Error(`${path} does not read as it was written: nothing was dropped.`);
+    files.push({ path, ...contents });
+  }
   await sql`SELECT ledger_archive(${`${month}-01`}::date,
     ${files.map(({ rows }) => rows)}::bigint[], ${files.map(({ charged }) => String(charged))}::bigint[],
     ${files.map(({ seals }) => String(seals))}::bigint[], ${files.map(({ path }) => path)}::text[],
     ${files.map(({ sha256 }) => `\\x${sha256.toString('hex')}`)}::text[]::bytea[])`;
   return { month, files: files.map(({ path, rows }) => ({ path, rows })) };
+}
+
+/** Archives one month: `writeMonth`, then `dropMonth`. */
+export async function archiveMonth(
+  sql: Sql,
+  month: string,
+  folder: string,
+): Promise<ArchivedMonth> {
+  return dropMonth(sql, month, await writeMonth(sql, month, folder));
+}
+
+export interface CheckedArchive {
+  readonly path: string;
+  readonly rows: number;
+  /** Null for a file that is to the byte what was archived. */
+  readonly problem: string | null;
+}
+
+/**
+ * Reads every file that months went to, and compares it with what the books say of it.
+ * @param folder where the files are now; null for where they were written
+ */
+export async function checkArchives(sql: Sql, folder: string | null): Promise<CheckedArchive[]> {
+  const known = await sql<
+    { file: string; rows: number; charged: string; seals: string; sha256: string }[]
+  >`
+    SELECT file, rows, charged::text, seals::text, encode(sha256, 'hex') AS sha256 FROM ledger_archives ORDER BY from_id, base`;
+  const checked: CheckedArchive[] = [];
+  for (const { file, rows, charged, seals, sha256 } of known) {
+    const path = folder === null ? file : join(folder, basename(file));
+    let problem: string | null;
+    try {
+      const read = await contentsOf(path);
+      const isSame =
+        read.rows === rows && String(read.charged) === charged && String(read.seals) === seals;
+      problem = isSame
+        ? null
+        : `it has ${read.rows} rows of ${read.charged} nano-USD, not ${rows} of ${charged}`;
+      if (read.sha256.toString('hex') !== sha256)
+        problem ??= 'its bytes are not those that were archived, although its rows are';
+    } catch (error) {
+      problem = `it cannot be read: ${error instanceof Error ? error.message : error}`;
+    }
+    checked.push({ path, rows, problem });
+  }
+  return checked;
 }

@@ -12,9 +12,9 @@ export interface AuditSettings {
 }
 
 /** Receipts, or transfers, that are read from one snapshot: a moment, so that no commit waits long for the processor. */
-const stepRows = 4000;
+export const stepRows = 4000;
 /** A quarter of one processor at most. */
-const pauses = 3;
+export const pauses = 3;
 const firstAfterMs = 5000;
 const patienceMs = 1000;
 /** Findings that one run writes to the log; the others are in the books of the audit. */
