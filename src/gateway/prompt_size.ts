@@ -1,5 +1,6 @@
 /** How many tokens a prompt has at most, and probably. Never an underestimate for any tokenizer, seen or not. */
 import { ApiError } from '../errors.ts';
+import { imageTokens } from './image_tokens.ts';
 
 /** Tokens that a provider adds by itself: its chat template, and instructions where there are tools or a form to keep to. */
 const templateTokens = 250;
@@ -9,7 +10,6 @@ const messageTokens = 10;
 const imageTokensBound = 48_169;
 /** By author of the model, where the author says so: Claude scales every image down to 4,784 tokens. */
 const imageTokensBounds: Readonly<Record<string, number>> = { anthropic: 5000 };
-const imageTokensEstimate = 765;
 const bytesPerToken = 4;
 
 export interface PromptSize {
@@ -29,6 +29,8 @@ export function inputBound({ textBound, images }: PromptSize, author: string): n
 /** What stands in a prompt besides text. */
 interface Attachments {
   images: number;
+  /** What they probably cost in tokens. */
+  imageTokens: number;
   /** Bytes of the request that are images, and no text. */
   imageBytes: number;
   /** Files, video and whatever else has no known size in tokens. */
@@ -37,7 +39,8 @@ interface Attachments {
 
 /**
  * Text counts by its bytes, as the model sees them; images by what images cost. What else may be attached has no bound but
- * the model's context.
+ * the model's context: not by its bytes, for the text and the pages of a PDF are compressed, as often over as its writer likes, and a
+ * picture that stands still for an hour is a small video; nor by its provider, none of which says what a page costs at most.
  * @param text the request's JSON, of which `parsed` was read
  * @throws ApiError invalid_request for sound, which has no price
  */
@@ -46,7 +49,7 @@ export function promptSize(
   messages: readonly unknown[],
   text: string,
 ): PromptSize {
-  const attached: Attachments = { images: 0, imageBytes: 0, unbounded: false };
+  const attached: Attachments = { images: 0, imageTokens: 0, imageBytes: 0, unbounded: false };
   for (const message of messages) {
     const content = isObject(message) ? message.content : null;
     if (Array.isArray(content)) for (const part of content) attach(attached, part);
@@ -60,7 +63,7 @@ export function promptSize(
   return {
     textBound: unbounded ? Number.MAX_SAFE_INTEGER : textBytes + unmeasured + own,
     images,
-    inputEstimate: Math.ceil(textBytes / bytesPerToken) + images * imageTokensEstimate,
+    inputEstimate: Math.ceil(textBytes / bytesPerToken) + attached.imageTokens,
   };
 }
 
@@ -173,12 +176,13 @@ function attach(attached: Attachments, part: unknown): void {
     attached.unbounded = true;
     return;
   }
-  const url = isObject(part.image_url) ? part.image_url.url : part.image_url;
+  const { url, detail } = isObject(part.image_url) ? part.image_url : { url: part.image_url };
   if (typeof url !== 'string' || !/^(?:https?:|data:image\/)/i.test(url)) {
     attached.unbounded = true;
     return;
   }
   attached.images += 1;
+  attached.imageTokens += imageTokens(url, detail);
   // Base64 is ASCII: its length in characters is its length in bytes.
   if (url.startsWith('data:')) attached.imageBytes += url.length;
 }
