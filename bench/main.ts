@@ -3,7 +3,8 @@
  *
  * Options (behind `--`): --quick for a rough answer in 90 s, which is printed only; --million for the memory over a million
  * requests; --only NAME for one of the measurements of CPU, printed only; --ledger for the wallet core by itself, which writes
- * LEDGER.md, --only WORDS for those of its cases that have these in their names.
+ * LEDGER.md, --only WORDS for those of its cases that have these in their names; --dialects for the cost of a chunk in each of
+ * them, printed only.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -18,6 +19,7 @@ import {
   measureCost,
   warmUp,
 } from './cost.ts';
+import { measureDialects } from './dialects.ts';
 import { measureFirstByte, measureWhole, streamCapacity } from './latency.ts';
 import { ledgerReport, measureLedger } from './ledger.ts';
 import { measureFlatness, measureStreams } from './memory.ts';
@@ -176,11 +178,16 @@ async function main(): Promise<number> {
       million: { type: 'boolean' },
       only: { type: 'string' },
       ledger: { type: 'boolean' },
+      dialects: { type: 'boolean' },
     },
   });
   if (process.platform !== 'linux') {
     say('The benchmark reads CPU and memory from /proc: run it on Linux.');
     return 1;
+  }
+  if (values.dialects) {
+    measureDialects(say);
+    return 0;
   }
   const base: Plan = values.quick ? plans.quick : plans.full;
   const million = { requests: 1_000_000, watchSeconds: 1800, mostSeconds: 2700 };

@@ -2,7 +2,7 @@
  * What a Claude model understands, and how it is asked to think. The catalogue's constraints say what a model refuses; what
  * it has learned since is told by the generation in its name.
  */
-import type { ChatTarget } from './dialect.ts';
+import { type ChatTarget, Unsupported } from './dialect.ts';
 import { type Fields, fields } from './members.ts';
 
 export interface Abilities {
@@ -92,6 +92,7 @@ const effortShares: Readonly<Record<string, number>> = {
   xhigh: 0.95,
   max: 0.95,
 };
+const efforts = ['minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
 const usualShare = 0.5;
 const leastBudget = 1024;
 /** What is left for the answer itself. */
@@ -108,6 +109,7 @@ const notSaid: Thinking = { thinking: null, effort: null, isOn: false };
 
 /**
  * @param maxTokens limit of the answer, its reasoning included
+ * @throws Unsupported
  * @param mustNot thinking may not be switched on by budget: a forced tool, or a history without its thinking
  */
 export function thinkingOf(
@@ -116,7 +118,12 @@ export function thinkingOf(
   maxTokens: number,
   mustNot: boolean,
 ): Thinking {
-  if (abilities.thinking === 'none') return notSaid;
+  if (wish.effort !== null && !efforts.includes(wish.effort))
+    throw new Unsupported(`The effort must be one of ${efforts.join(', ')}.`, 'reasoning_effort');
+  if (abilities.thinking === 'none') {
+    if (wish.enabled !== true) return notSaid;
+    throw new Unsupported('This model does not reason.', 'reasoning_effort');
+  }
   const always = !abilities.thinkingCanBeDisabled;
   if (wish.enabled === false)
     return always
@@ -143,9 +150,8 @@ export function thinkingOf(
 }
 
 /** The model's own, or the next below it. */
-function nearestEffort(wanted: string, efforts: readonly string[]): string {
-  const order = ['minimal', 'low', 'medium', 'high', 'xhigh', 'max'];
-  const at = order.indexOf(wanted);
-  const below = efforts.findLast((effort) => order.indexOf(effort) <= at);
+function nearestEffort(wanted: string, known: readonly string[]): string {
+  const at = efforts.indexOf(wanted);
+  const below = known.findLast((effort) => efforts.indexOf(effort) <= at);
   return below ?? 'low';
 }

@@ -1,7 +1,7 @@
 /**
- * Anthropic's stream as OpenAI chunks, event by event. Fenced for speed: a delta of text that looks like the one before it is
- * cut out and put between two constants without being parsed, because a JSON string is the same on both sides; any other
- * event is parsed.
+ * Anthropic's stream as OpenAI chunks, event by event. Fenced for speed: of a delta that looks like the one before it, the JSON
+ * string is cut out and put into the chunk as it is, because it is the same on both sides (about 1 µs, parsing it is 10); any
+ * other event is parsed.
  *
  * Text here is latin1: one character a byte.
  */
@@ -31,10 +31,11 @@ export class MessageReader implements EventReader {
   readonly #splitter: EventSplitter;
   readonly #shown: Shown;
   readonly #blocks = new Map<unknown, OpenBlock>();
-  /** What stands before the text in an event like the last one with text; '' for none. */
-  #textHead = '';
-  /** Chunk around a piece of content: up to its text, and behind it. */
-  #contentHead = '';
+  /** What stands before the text in an event like the last one with text or thinking; '' for none. */
+  #likeHead = '';
+  /** The chunk for such an event: what stands before its text, and, where that comes twice, in between; and behind it. */
+  #likeChunk: readonly [before: string, between: string | null, behind: string] = ['', null, ''];
+  /** Every chunk begins with it. */
   #head = '';
   #usage: Fields = {};
   #calls = 0;
@@ -59,20 +60,24 @@ export class MessageReader implements EventReader {
     for (const event of events) {
       const text = this.#textLikeBefore(event);
       if (text === null) this.#take(event, out);
-      else if (text !== '') out.push(this.#contentHead + text + contentTail);
+      else if (text !== '') out.push(this.#chunkLikeBefore(text));
     }
     return out;
   }
 
   /** The JSON string, without quotes, of an event that differs from the last one with text in nothing else; else null. */
   #textLikeBefore(event: string): string | null {
-    const start = this.#textHead.length;
-    if (start === 0 || !event.startsWith(this.#textHead)) return null;
+    const start = this.#likeHead.length;
+    if (start === 0 || !event.startsWith(this.#likeHead)) return null;
     const end = event.indexOf('"', start);
     // An escaped quote, or members behind the text.
-    if (end === -1 || event[end - 1] === '\\' || !/^"\s*\}\s*\}\s*$/.test(event.slice(end)))
-      return null;
+    if (end === -1 || event[end - 1] === '\\' || !closesDelta(event, end + 1)) return null;
     return event.slice(start, end);
+  }
+
+  #chunkLikeBefore(text: string): string {
+    const [before, between, behind] = this.#likeChunk;
+    return between === null ? before + text + behind : before + text + between + text + behind;
   }
 
   #take(event: string, out: string[]): void {
@@ -108,7 +113,6 @@ export class MessageReader implements EventReader {
     if (this.#head !== '') return;
     const head = { id, object: 'chat.completion.chunk', created: now(), model };
     this.#head = `data: ${latin1(head).slice(0, -1)}`;
-    this.#contentHead = `${this.#head},"choices":[{"index":0,"delta":{"content":"`;
   }
 
   #chunk(out: string[], delta: Fields, finish: string | null = null): void {
@@ -160,7 +164,7 @@ export class MessageReader implements EventReader {
       case 'text_delta':
         if (typeof delta.text !== 'string' || delta.text === '') return;
         this.#chunk(out, { content: delta.text });
-        this.#learn(event);
+        this.#learn(event, '"text":"', [`${this.#deltaHead}"content":"`, null, `"${chunkTail}`]);
         break;
       case 'input_json_delta':
         if (block && typeof delta.partial_json === 'string')
@@ -169,14 +173,29 @@ export class MessageReader implements EventReader {
       case 'thinking_delta':
       case 'signature_delta':
         if (this.#shown.reasoning) this.#think(at, delta, out);
+        if (block?.kind === 'thinking' && this.#shown.reasoning) this.#learnThinking(event, block);
     }
   }
 
-  /** The next delta will look like this one. */
-  #learn(event: string): void {
-    const mark = '"text":"';
+  get #deltaHead(): string {
+    return `${this.#head},"choices":[{"index":0,"delta":{`;
+  }
+
+  /** The next event will look like this one. @param mark what stands before its text */
+  #learn(event: string, mark: string, chunk: readonly [string, string | null, string]): void {
     const at = event.indexOf(mark);
-    this.#textHead = at === -1 ? '' : event.slice(0, at + mark.length);
+    this.#likeHead = at === -1 ? '' : event.slice(0, at + mark.length);
+    this.#likeChunk = chunk;
+  }
+
+  #learnThinking(event: string, { index }: OpenBlock): void {
+    const detail = JSON.stringify(reasoningDetail('text', index, { text: '' }));
+    const [before = '', behind = ''] = detail.split('"text":""');
+    this.#learn(event, '"thinking":"', [
+      `${this.#deltaHead}"reasoning":"`,
+      `","reasoning_details":[${before}"text":"`,
+      `"${behind}]${chunkTail}`,
+    ]);
   }
 
   #think(at: unknown, { thinking, signature }: Fields, out: string[]): void {
@@ -226,7 +245,21 @@ export class MessageReader implements EventReader {
   }
 }
 
-const contentTail = '"},"logprobs":null,"finish_reason":null}]}';
+const chunkTail = '},"logprobs":null,"finish_reason":null}]}';
+
+/** Nothing but two closing braces and white space, with which Anthropic pads its events. */
+function closesDelta(event: string, from: number): boolean {
+  let braces = 0;
+  for (let at = from; at < event.length; at += 1) {
+    const code = event.charCodeAt(at);
+    if (code === closeBrace) braces += 1;
+    else if (code > blank) return false;
+  }
+  return braces === 2;
+}
+
+const closeBrace = 125;
+const blank = 32;
 
 /** JSON text, one character a byte. */
 function latin1(value: unknown): string {

@@ -18,6 +18,7 @@ const order = [
   'quickstart',
   'authentication',
   'chat-completions',
+  'translation',
   'repeat-and-resume',
   'models',
   'quote',

@@ -1,0 +1,107 @@
+/**
+ * `npm run bench -- --dialects`: what one chunk of a stream costs by dialect, in one process without sockets: from the
+ * provider's bytes to the bytes for the client. About five seconds.
+ */
+import { type DialectName, dialects } from '../src/dialects/dialects.ts';
+import { ChatEvents } from '../src/gateway/sse.ts';
+
+const chunks = 20_000;
+const rounds = 7;
+const words = ['Dhaka ', 'is the ', 'capital ', 'রাজধানী ', 'of ', 'Bangladesh. '];
+
+interface Stream {
+  readonly head: readonly object[];
+  /** One chunk of text. */
+  text(word: string): object;
+  /** One chunk of reasoning. */
+  reasoning(word: string): object;
+}
+
+function openaiChunk(delta: object): object {
+  const choices = [{ index: 0, delta, logprobs: null, finish_reason: null }];
+  return { id: 'c', object: 'chat.completion.chunk', created: 1763900000, model: 'm', choices };
+}
+
+function geminiChunk(part: object): object {
+  const candidates = [{ content: { parts: [part], role: 'model' }, index: 0 }];
+  const usageMetadata = { promptTokenCount: 9, candidatesTokenCount: 3, totalTokenCount: 12 };
+  return { candidates, usageMetadata, modelVersion: 'm', responseId: 'r' };
+}
+
+const openai: Stream = {
+  head: [openaiChunk({ role: 'assistant', content: '' })],
+  text: (content) => openaiChunk({ content }),
+  reasoning: (reasoning) => openaiChunk({ reasoning }),
+};
+
+const gemini: Stream = {
+  head: [],
+  text: (text) => geminiChunk({ text }),
+  reasoning: (text) => geminiChunk({ text, thought: true }),
+};
+
+const anthropic: Stream = {
+  head: [
+    {
+      type: 'message_start',
+      message: { id: 'm', model: 'm', usage: { input_tokens: 9, output_tokens: 1 } },
+    },
+    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+  ],
+  text: (text) => anthropicDelta({ type: 'text_delta', text }),
+  reasoning: (thinking) => anthropicDelta({ type: 'thinking_delta', thinking }),
+};
+
+function anthropicDelta(delta: object): object {
+  return { type: 'content_block_delta', index: 0, delta };
+}
+
+/** How each dialect's provider streams. */
+const streams: Readonly<Record<DialectName, Stream>> = {
+  openai,
+  anthropic,
+  gemini,
+  vertex: gemini,
+};
+
+function bytesOf(event: object): Buffer {
+  const name = 'type' in event ? `event: ${event.type}\n` : '';
+  return Buffer.from(`${name}data: ${JSON.stringify(event)}\n\n`);
+}
+
+/** µs a chunk: the least disturbed of the rounds. */
+function measure(name: DialectName, kind: 'text' | 'reasoning'): number {
+  const stream = streams[name];
+  const request = { model: 'm', messages: [], stream: true };
+  const head = stream.head.map(bytesOf);
+  const body = Array.from({ length: chunks }, (_, index) =>
+    bytesOf(stream[kind](words[index % words.length] ?? '')),
+  );
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < rounds; round += 1) {
+    const text = JSON.stringify(request);
+    const reader = dialects[name].readStream(1_000_000, { text, parsed: request });
+    const events = new ChatEvents('"ours"', '"our/model"');
+    for (const bytes of head) reader.push(bytes);
+    let delivered = 0;
+    const begun = performance.now();
+    for (const bytes of body)
+      for (const event of reader.push(bytes)) delivered += events.read(event).generatedBytes;
+    const spent = performance.now() - begun;
+    if (delivered === 0) throw new Error(`${name}: the stream said nothing`);
+    best = Math.min(best, (spent * 1000) / chunks);
+  }
+  return best;
+}
+
+/** @param say takes one line */
+export function measureDialects(say: (line: string) => void): void {
+  say('µs a chunk, from the bytes of the provider to those of the client:');
+  for (const name in streams) {
+    // as: the names of `streams` are those of the dialects
+    const dialect = name as DialectName;
+    const text = measure(dialect, 'text').toFixed(2);
+    const reasoning = measure(dialect, 'reasoning').toFixed(2);
+    say(`${dialect.padEnd(10)} text ${text.padStart(6)}   reasoning ${reasoning.padStart(6)}`);
+  }
+}
