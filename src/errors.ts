@@ -11,6 +11,7 @@ export const errors = {
   insufficient_credits: [402, 'Insufficient credits. Please top up your account.'],
   ip_not_allowed: [403, 'Your IP address is not in the allowlist of this API key.'],
   model_not_found: [404, 'Model not found.'],
+  no_allowed_provider: [404, 'No allowed providers are available for this request.'],
   not_found: [404, 'Not found.'],
   email_registered: [409, 'Email already registered.'],
   idempotency_key_reused: [409, 'This Idempotency-Key was used for another request.'],

@@ -6,6 +6,7 @@ import type { Installation } from './installation.ts';
 
 export interface ReceiptRow {
   readonly outcome: 'settled' | 'estimated' | 'recovered' | 'released';
+  readonly model: string;
   readonly provider: string | null;
   readonly input_tokens: number;
   readonly output_tokens: number;

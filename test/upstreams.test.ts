@@ -202,12 +202,21 @@ describe('a second offer', () => {
     behaviours.onlyDone,
     behaviours.hangAfterHeaders,
   ];
+  const first = { model: twoOffers, provider: { order: ['deepinfra'] } };
+  /** An offer that has failed too often is passed over: it answers once, and is asked first again. */
+  async function mend(): Promise<void> {
+    deepinfra.behave(good());
+    const { status } = await ask({ model: twoOffers, provider: { only: ['deepinfra'] } });
+    assert.equal(status, 200);
+  }
+
   test('answers where the first fails before its first byte, and only it is charged', async () => {
     groq.behave(good());
     for (const behaviour of failing) {
-      deepinfra.behave(behaviour);
       for (const streamed of [false, true]) {
-        const { status, text, requestId } = await ask({ model: twoOffers, stream: streamed });
+        await mend();
+        deepinfra.behave(behaviour);
+        const { status, text, requestId } = await ask({ ...first, stream: streamed });
         assert.equal(status, 200, text);
         const receipt = await books.receipt(requestId);
         assert.equal(receipt.provider, 'groq');
@@ -218,16 +227,18 @@ describe('a second offer', () => {
   });
 
   test('is not asked where the request itself is at fault', async () => {
+    await mend();
     deepinfra.behave(failure(400));
     groq.forget();
-    assert.equal((await ask({ model: twoOffers })).status, 400);
+    assert.equal((await ask(first)).status, 400);
     assert.equal(groq.received.length, 0);
   });
 
   test('is never asked after the first byte', async () => {
+    await mend();
     deepinfra.behave(behaviours.resetMidStream);
     groq.forget();
-    const { text } = await ask({ model: twoOffers, stream: true });
+    const { text } = await ask({ ...first, stream: true });
     assert.ok(readStream(text).error);
     assert.equal(groq.received.length, 0);
   });

@@ -14,6 +14,9 @@ export const openai: Dialect = {
   readStream: (mostEventBytes) => new EventSplitter(mostEventBytes),
 };
 
+/** What was meant for us. */
+const ours = ['max_cost', 'models', 'provider', 'session_id', 'route'] as const;
+
 /** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. */
 function writeChatRequest(body: ChatBody, target: ChatTarget): string {
   const edits: Record<string, Edits[string]> = {
@@ -26,8 +29,7 @@ function writeChatRequest(body: ChatBody, target: ChatTarget): string {
     edits.max_completion_tokens = null;
     edits[target.tokenLimitField] = String(limit);
   }
-  // What was meant for us.
-  if (body.parsed.max_cost !== undefined) edits.max_cost = null;
+  for (const name of ours) if (body.parsed[name] !== undefined) edits[name] = null;
   if (body.parsed.stream === true)
     edits.stream_options = JSON.stringify({
       ...options(body.parsed),

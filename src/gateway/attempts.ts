@@ -1,11 +1,13 @@
 /** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
+import type { Model } from '../catalogue/catalogue.ts';
 import { Unreadable, Unsupported } from '../dialects/dialect.ts';
-import { errorMessage } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft } from './body.ts';
 import type { Target } from './choose.ts';
 import type { OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
+import type { ProviderKey } from './provider_keys.ts';
+import { Refusal, refusalOf } from './refusal.ts';
 import { UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
 
 /** A failed try, as the receipt tells it. */
@@ -20,6 +22,8 @@ export interface Answered<T> {
   readonly target: Target;
   readonly answer: T;
   readonly attempts: readonly Attempt[];
+  /** `performance.now()` when this offer was asked. */
+  readonly askedAt: number;
 }
 
 interface Tries {
@@ -29,34 +33,6 @@ interface Tries {
   readonly route: { readonly targets: readonly Target[] };
   readonly request: { readonly stream: boolean };
 }
-
-/** A provider's refusal. `final`: what the client is told, because no other offer would do better. */
-class Refusal extends Error {
-  readonly status: number;
-  readonly final: ApiError | null;
-  readonly retryAfterMs: number | null;
-
-  constructor(
-    status: number,
-    message: string,
-    final: ApiError | null,
-    retryAfterMs: number | null,
-  ) {
-    super(message);
-    this.status = status;
-    this.final = final;
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
-const errorBodyBytes = 65_536;
-/** What some providers say with a 400 although it is about our account with them, not about the request. */
-const operatorsTrouble =
-  /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access|user location/i;
-/** Where a provider says "too many" and not for how long. */
-const defaultRetryAfterMs = 5000;
-/** A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider. */
-const triesOfOneOffer = 2;
 
 /**
  * The first offer that answers.
@@ -69,47 +45,54 @@ export async function firstAnswer<T>(
   write: (target: Target) => string,
   read: (call: UpstreamCall, target: Target) => Promise<T>,
 ): Promise<Answered<T>> {
-  const attempts: Attempt[] = [];
+  const failures = new Failures();
+  const { attempts } = failures;
   hold.attempts = attempts;
-  let retryAfterMs: number | null = null;
-  let unsupported: Unsupported | null = null;
-  for (const target of route.targets) {
-    const body = written(write, target);
-    if (body instanceof Unsupported) {
-      unsupported = body;
-      attempts.push({ provider: target.offer.provider, status: 0, reason: body.message });
+  for (const target of inTurn(route.targets)) {
+    const body = failures.rulesOut(target) ? null : written(write, target);
+    if (typeof body !== 'string') {
+      target.health.dropped();
+      if (body) failures.cannot(target, body);
       continue;
     }
-    for (let attempt = 1; attempt <= triesOfOneOffer; attempt += 1) {
-      const call = gateway.upstreams.send(target, body, request.stream);
+    const tried: ProviderKey[] = [];
+    let next: ProviderKey | null = target.keys.next(performance.now());
+    while (next) {
+      const key: ProviderKey = next;
+      const call = gateway.upstreams.send(target, key, body, request.stream);
+      const askedAt = performance.now();
       exchange.whenLeft(() => call.abort());
       hold.whenRefused(() => call.abort());
       try {
         await call.started;
         if (call.status !== 200) throw await refusalOf(call, target);
         const answer = await read(call, target);
-        exchange.answeredAt = performance.now();
-        return { target, answer, attempts };
+        const now = performance.now();
+        exchange.answeredAt = now;
+        // What is answered in one piece takes as long as it is.
+        target.health.succeeded(now, request.stream ? now - askedAt : null);
+        target.keys.worked(key);
+        return { target, answer, attempts, askedAt };
       } catch (error) {
         call.abort();
+        if (hold.refused || exchange.left) target.health.dropped();
         if (hold.refused) throw hold.refused;
         if (exchange.left) throw new ClientLeft();
-        attempts.push(attemptOf(target, call, error));
-        if (error instanceof Refusal) {
-          if (error.final) throw error.final;
-          retryAfterMs ??= error.retryAfterMs;
-        } else if (!(error instanceof UpstreamBroken || error instanceof Unreadable)) throw error;
-        if (!(error instanceof UpstreamBroken && call.status === 0 && wasReset(error))) break;
+        next = failures.nextKey(target, key, tried, call, error);
+        tried.push(key);
       }
     }
   }
-  // Where others were tried and failed, what this one cannot do is not the client's trouble.
-  if (unsupported && attempts.every(({ reason }) => reason === unsupported.message)) {
-    const { message, param } = unsupported;
-    throw new ApiError('invalid_request', { message, param });
-  }
-  if (retryAfterMs !== null) throw new ApiError('provider_rate_limited', { retryAfterMs });
-  throw new ApiError('no_provider', { cause: attempts });
+  throw failures.told();
+}
+
+/** Those that should be left alone for a while come last: they are asked where nobody else could answer. */
+function* inTurn(targets: readonly Target[]): Generator<Target> {
+  const later: Target[] = [];
+  for (const target of targets)
+    if (target.health.begin(performance.now())) yield target;
+    else later.push(target);
+  yield* later;
 }
 
 /** The request for an offer; an Unsupported where it asks for what that cannot do. */
@@ -122,58 +105,98 @@ function written(write: (target: Target) => string, target: Target): string | Un
   }
 }
 
-function attemptOf({ offer }: Target, call: UpstreamCall, error: unknown): Attempt {
-  const reason = error instanceof Error ? error.message : String(error);
-  return { provider: offer.provider, status: call.status, reason: reason.slice(0, 200) };
-}
+/** What went wrong so far: what follows from it, for offers and keys, and for the client if all fail. */
+class Failures {
+  readonly attempts: Attempt[] = [];
+  #retryAfterMs: number | null = null;
+  #unsupported: Unsupported | null = null;
+  /** The request itself was refused: no other provider of this model would do better, but another model may. */
+  #final: { readonly model: Model; readonly error: ApiError } | null = null;
 
-/** The connection closed under the request, before a byte came back. */
-function wasReset(error: UpstreamBroken): boolean {
-  const { cause } = error;
-  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
-}
+  rulesOut({ model }: Target): boolean {
+    return this.#final?.model === model;
+  }
 
-/** What an upstream's status means for us: its 401 and 402 are the operator's trouble, never the client's. */
-async function refusalOf(call: UpstreamCall, target: Target): Promise<Refusal> {
-  const { status } = call;
-  const body = await call.text(errorBodyBytes).catch(() => '');
-  // Some providers quote the key that they were given, or the address that was asked.
-  const message = [target.apiKey, target.origin, new URL(target.origin).host]
-    .filter((secret) => secret !== '')
-    .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
-  if ((status === 400 || status === 422) && !operatorsTrouble.test(message))
-    return new Refusal(status, message, rejected('upstream_rejected', message), null);
-  if (status === 413)
-    return new Refusal(status, message, rejected('request_too_large', message), null);
-  if (status === 429 && !/insufficient_quota|exceeded_current_quota|RequestsPerDay/.test(body))
-    return new Refusal(
-      status,
-      message,
-      null,
-      retryAfter(call) ?? target.dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs,
-    );
-  return new Refusal(status, message, null, null);
-}
+  cannot({ offer }: Target, unsupported: Unsupported): void {
+    this.#unsupported = unsupported;
+    this.attempts.push({ provider: offer.provider, status: 0, reason: unsupported.message });
+  }
 
-function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {
-  return message ? new ApiError(code, { message }) : new ApiError(code);
-}
+  /**
+   * Takes a failed call in, and says with which key to ask the same offer once more; null for none.
+   * @param tried keys before this one
+   * @throws the error, where it is not the provider's
+   */
+  nextKey(
+    target: Target,
+    key: ProviderKey,
+    tried: readonly ProviderKey[],
+    call: UpstreamCall,
+    error: unknown,
+  ): ProviderKey | null {
+    const { health } = target;
+    const now = performance.now();
+    const isTheirs =
+      error instanceof Refusal || error instanceof UpstreamBroken || error instanceof Unreadable;
+    if (!isTheirs) health.dropped();
+    this.attempts.push(attemptOf(target, call, error));
+    if (!isTheirs) throw error;
+    if (error instanceof Refusal) return this.#refused(target, key, tried, error, now);
+    // A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider.
+    if (call.status === 0 && wasReset(error) && !tried.includes(key)) return key;
+    health.failed(now, reasonOf(error));
+    return null;
+  }
 
-function messageOf(body: string): string {
-  try {
-    return (errorMessage(JSON.parse(body)) ?? '').slice(0, 1000);
-  } catch {
-    return '';
+  #refused(
+    { health, keys, model }: Target,
+    key: ProviderKey,
+    tried: readonly ProviderKey[],
+    { kind, message, final, retryAfterMs }: Refusal,
+    now: number,
+  ): ProviderKey | null {
+    if (final) {
+      this.#final = { model, error: final };
+      health.succeeded(now, null);
+      return null;
+    }
+    this.#retryAfterMs ??= retryAfterMs;
+    if (retryAfterMs !== null) keys.rest(key, now + retryAfterMs);
+    if (kind === 'key') keys.bench(key, now, message);
+    const other = kind === 'other' ? null : keys.another(now, [...tried, key]);
+    if (other) return other;
+    if (retryAfterMs === null) health.failed(now, message);
+    else health.limited(now + retryAfterMs);
+    return null;
+  }
+
+  /** What the client is told where nobody answered. */
+  told(): ApiError {
+    if (this.#final) return this.#final.error;
+    const { attempts } = this;
+    const unsupported = this.#unsupported;
+    // Where others were tried and failed, what this one cannot do is not the client's trouble.
+    if (unsupported && attempts.every(({ reason }) => reason === unsupported.message)) {
+      const { message, param } = unsupported;
+      return new ApiError('invalid_request', { message, param });
+    }
+    if (this.#retryAfterMs !== null)
+      return new ApiError('provider_rate_limited', { retryAfterMs: this.#retryAfterMs });
+    return new ApiError('no_provider', { cause: attempts });
   }
 }
 
-/** Seconds or a date, or Azure's milliseconds. */
-function retryAfter(call: UpstreamCall): number | null {
-  const ms = Number(call.header('retry-after-ms') || Number.NaN);
-  if (ms >= 0) return ms;
-  const text = call.header('retry-after');
-  if (text === '') return null;
-  const wait = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(wait) ? Math.max(0, wait) : null;
+function attemptOf({ offer }: Target, call: UpstreamCall, error: unknown): Attempt {
+  return { provider: offer.provider, status: call.status, reason: reasonOf(error) };
+}
+
+function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 200);
+}
+
+/** The connection closed under the request, before a byte came back. */
+function wasReset(error: unknown): boolean {
+  const cause = error instanceof UpstreamBroken ? error.cause : null;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }

@@ -49,12 +49,14 @@ export function requestWriter(
 ): (target: Target) => string {
   return ({ offer, dialect, tokenLimitField }) => {
     const { upstreamModel, maxOutputTokens, constraints } = offer;
+    // Models that stand in for each other need not be able to write as much.
+    const own = cap === null ? null : Math.min(cap, maxOutputTokens);
     return dialect.writeChat(request, {
       upstreamModel,
       maxOutputTokens,
       constraints,
       tokenLimitField,
-      cap,
+      cap: own,
     });
   };
 }
@@ -109,13 +111,14 @@ export function usageText(usage: Usage, cost: string, cap: number | null): strin
 
 /** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
 export function endingOf(
-  { exchange, plan, hold }: Call,
+  { exchange, route, plan, hold }: Call,
   { target, attempts }: { readonly target: Target; readonly attempts: readonly Attempt[] },
   usage: Usage,
   isReported: boolean,
-  circumstances: Omit<Circumstances, 'reportedBy'>,
+  circumstances: Omit<Circumstances, 'asked' | 'reportedBy'>,
 ): Ending {
   const { cost, level } = priceUsage(usage, target.offer);
+  const asked = route.model.id;
   const mostCharged = plan.isCapped ? hold.granted : plan.most;
   return {
     outcome: isReported ? 'settled' : 'estimated',
@@ -124,7 +127,9 @@ export function endingOf(
     provider: target.offer.provider,
     inputTokens: promptTokens(usage),
     outputTokens: usage.output,
+    model: target.offer.model,
     detail: explanation(exchange, target, attempts, usage, level, {
+      asked,
       ...circumstances,
       reportedBy: isReported ? 'provider' : 'estimate',
     }),

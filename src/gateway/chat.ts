@@ -65,7 +65,7 @@ async function answerChat(
   request: ChatRequest,
   exchange: Outlet,
 ): Promise<void> {
-  const route = gateway.routes.choose(request.model);
+  const route = gateway.routes.choose(request);
   const plan = planOf(request, route, gateway.lengths);
   const hold = await OpenHold.take(gateway.ledger, {
     id: exchange.id,

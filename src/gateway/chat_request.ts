@@ -3,10 +3,29 @@ import type { ChatBody } from '../dialects/dialect.ts';
 import { clientLimit } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
 import { MoneyError, type Nano, usdAtMost } from '../wallet/money.ts';
+import {
+  array,
+  boolean,
+  type Check,
+  either,
+  integer,
+  listOf,
+  number,
+  object,
+  oneOf,
+  string,
+} from './checks.ts';
+import { type Preferences, preferencesOf } from './preferences.ts';
 import { isObject, type PromptSize, promptSize } from './prompt_size.ts';
 
 export interface ChatRequest extends ChatBody, PromptSize {
   readonly model: string;
+  /** Tried in this order where the model cannot answer. */
+  readonly fallbackModels: readonly string[];
+  /** Which providers the client wants; null where it did not say. */
+  readonly preferences: Preferences | null;
+  /** What the client calls the conversation that this request belongs to; null where it did not say. */
+  readonly session: string | null;
   readonly stream: boolean;
   /** The client wants a last chunk with usage. */
   readonly includeUsage: boolean;
@@ -19,44 +38,10 @@ export interface ChatRequest extends ChatBody, PromptSize {
   readonly maxCost: Nano | null;
 }
 
-type Check = readonly [accepts: (value: unknown) => boolean, rule: string];
+/** Each may be tried, so each is read, priced and held for. */
+const mostModels = 16;
 
-const boolean: Check = [(value) => typeof value === 'boolean', 'true or false'];
-const string: Check = [(value) => typeof value === 'string', 'a string'];
-const array: Check = [Array.isArray, 'an array'];
-const object: Check = [isObject, 'an object'];
-
-function number(low: number, high: number): Check {
-  return [
-    (value) => typeof value === 'number' && value >= low && value <= high,
-    `a number from ${low} to ${high}`,
-  ];
-}
-
-function integer(low: number, high = Number.MAX_SAFE_INTEGER): Check {
-  const range = high === Number.MAX_SAFE_INTEGER ? `of at least ${low}` : `from ${low} to ${high}`;
-  return [
-    (value) =>
-      typeof value === 'number' && Number.isSafeInteger(value) && value >= low && value <= high,
-    `a whole number ${range}`,
-  ];
-}
-
-function oneOf(...options: readonly string[]): Check {
-  return [
-    (value) => typeof value === 'string' && options.includes(value),
-    `one of ${options.join(', ')}`,
-  ];
-}
-
-function either(...checks: readonly Check[]): Check {
-  return [
-    (value) => checks.some(([accepts]) => accepts(value)),
-    checks.map(([, rule]) => rule).join(' or '),
-  ];
-}
-
-/** OpenAI's parameters and ranges; `null` means "not set" for each of them, as OpenAI has it. */
+/** OpenAI's parameters and ranges, and OpenRouter's of routing; `null` means "not set" for each of them, as OpenAI has it. */
 const parameters: Readonly<Record<string, Check>> = {
   model: string,
   messages: array,
@@ -98,6 +83,9 @@ const parameters: Readonly<Record<string, Check>> = {
   prompt_cache_key: string,
   functions: array,
   function_call: either(string, object),
+  models: listOf(mostModels),
+  provider: object,
+  session_id: string,
   max_cost: either([(value) => typeof value === 'number', 'a number'], string),
 };
 
@@ -126,9 +114,9 @@ export function readChatRequest(body: Buffer): ChatRequest {
       throw invalid(name, `"${name}" must be ${check[1]}.`);
   }
   refuseUnpriced(parsed);
-  const { model, messages, stream, stream_options, n } = parsed;
-  if (typeof model !== 'string' || model === '')
-    throw invalid('model', 'Missing required field "model".');
+  const { messages, stream, stream_options, n } = parsed;
+  const [model, ...fallbackModels] = modelsOf(parsed);
+  if (model === undefined) throw invalid('model', 'Missing required field "model".');
   if (!Array.isArray(messages)) throw invalid('messages', 'Missing required field "messages".');
   if (messages.length === 0) throw invalid('messages', '"messages" must not be empty.');
   if (stream !== true && stream_options !== undefined && stream_options !== null)
@@ -137,6 +125,9 @@ export function readChatRequest(body: Buffer): ChatRequest {
     text,
     parsed,
     model,
+    fallbackModels,
+    preferences: isObject(parsed.provider) ? preferencesOf(parsed.provider) : null,
+    session: sessionOf(parsed),
     stream: stream === true,
     includeUsage: isObject(stream_options) && stream_options.include_usage === true,
     resumable: isObject(stream_options) && stream_options.resumable === true,
@@ -145,6 +136,18 @@ export function readChatRequest(body: Buffer): ChatRequest {
     maxCost: maxCostOf(parsed.max_cost),
     ...promptSize(parsed, messages, text),
   };
+}
+
+/** In the order in which they are tried, none twice; empty where none is named. `models` alone names them all. */
+function modelsOf({ model, models }: Readonly<Record<string, unknown>>): readonly string[] {
+  const first = typeof model === 'string' && model !== '' ? [model] : [];
+  if (!Array.isArray(models)) return first;
+  return [...new Set<string>([...first, ...models])];
+}
+
+function sessionOf({ session_id, prompt_cache_key }: Readonly<Record<string, unknown>>) {
+  if (typeof session_id === 'string') return session_id;
+  return typeof prompt_cache_key === 'string' ? prompt_cache_key : null;
 }
 
 /**

@@ -6,6 +6,7 @@ import { buildCatalogue, catalogue, providers } from '../catalogue/catalogue.ts'
 import type { AuthorEntry, PriceChangeEntry } from '../catalogue/entry.ts';
 import { loadConfig } from '../config.ts';
 import { ApiError } from '../errors.ts';
+import { readChatRequest } from './chat_request.ts';
 import { Routes } from './choose.ts';
 import { ModelBodies } from './models.ts';
 
@@ -35,6 +36,10 @@ const sold = buildCatalogue(
   ],
 );
 
+const messages = [{ role: 'user', content: 'Hi' }];
+const asking = (model: string) => readChatRequest(Buffer.from(JSON.stringify({ model, messages })));
+const asked = asking('acme/one');
+
 function routesAt(environment: Record<string, string> = {}, catalogue = sold) {
   const config = loadConfig(
     { MODE: 'live', GROQ_API_KEY: 'x', TOGETHER_API_KEY: 'x', ...environment },
@@ -49,8 +54,8 @@ test('at midnight in Dhaka the new price holds, the list shows it, and who is ch
   const { routes, clock } = routesAt();
   const bodies = new ModelBodies(routes);
   const shown = () => JSON.parse(String(bodies.one('acme/one'))).pricing.prompt;
-  const before = routes.choose('acme/one');
-  assert.equal(routes.choose('acme/one'), before, 'a route is made anew although nothing changed');
+  const before = routes.choose(asked);
+  assert.equal(routes.choose(asked), before, 'a route is made anew although nothing changed');
   assert.deepEqual(
     before.targets.map(({ offer }) => [offer.provider, offer.prices.input]),
     [
@@ -63,7 +68,7 @@ test('at midnight in Dhaka the new price holds, the list shows it, and who is ch
   assert.equal(bodies.list, list);
 
   clock.now += 1;
-  const after = routes.choose('acme/one');
+  const after = routes.choose(asked);
   assert.deepEqual(
     after.targets.map(({ offer }) => [offer.provider, offer.prices.input]),
     [
@@ -78,7 +83,7 @@ test('at midnight in Dhaka the new price holds, the list shows it, and who is ch
   assert.notEqual(before.targets[0]?.offer.priceVersion, after.targets[1]?.offer.priceVersion);
 
   clock.now -= 1;
-  assert.equal(routes.choose('acme/one').targets[0]?.offer.provider, 'groq');
+  assert.equal(routes.choose(asked).targets[0]?.offer.provider, 'groq');
 });
 
 test('every version that may come is known from the start', () => {
@@ -87,14 +92,13 @@ test('every version that may come is known from the start', () => {
   assert.equal(known.size, 3);
   for (const moment of [clock.now, clock.now + 1, clock.now + 1e10]) {
     clock.now = moment;
-    for (const { offer } of routes.choose('acme/one').targets)
-      assert.ok(known.has(offer.priceVersion));
+    for (const { offer } of routes.choose(asked).targets) assert.ok(known.has(offer.priceVersion));
   }
 });
 
 test('the margin is in what is shown and held, and one that fits no model stops the start', () => {
   const { routes } = routesAt({ MARGIN_PERCENT: '10', MODEL_MARGINS: 'acme/*=12.5' });
-  const [first] = routes.choose('acme/one').targets;
+  const [first] = routes.choose(asked).targets;
   assert.equal(first?.offer.prices.input, 1_125_000);
   assert.equal(first.offer.levels[0]?.applied.output, 2_250_000);
   const shown = JSON.parse(String(new ModelBodies(routes).one('acme/one')));
@@ -114,7 +118,7 @@ test('live, a model is retired on the day that was announced, and its successor 
   const bodies = new ModelBodies(routes);
   const said = (id: string): string => {
     try {
-      return routes.choose(id).model.id;
+      return routes.choose(asking(id)).model.id;
     } catch (error) {
       return error instanceof ApiError && error.status === 404 ? error.message : String(error);
     }
@@ -136,10 +140,10 @@ test('live, a model is retired on the day that was announced, and its successor 
 
 test('who asks for what is no chat model learns what it is', () => {
   const { routes } = routesAt({}, catalogue);
-  assert.throws(() => routes.choose('openai/whisper-1'), {
+  assert.throws(() => routes.choose(asking('openai/whisper-1')), {
     message: 'Model not found: openai/whisper-1 is a transcription model, not a chat model.',
   });
-  assert.throws(() => routes.choose('openai/nothing'), {
+  assert.throws(() => routes.choose(asking('openai/nothing')), {
     message: 'Model not found: openai/nothing',
   });
 });

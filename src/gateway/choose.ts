@@ -4,6 +4,7 @@ import {
   catalogue,
   isRetired,
   type Model,
+  type Provider,
   providers,
 } from '../catalogue/catalogue.ts';
 import { type Margins, marginsOf } from '../catalogue/margins.ts';
@@ -14,26 +15,56 @@ import { StartError } from '../db/start-error.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { ApiError } from '../errors.ts';
+import { Healths, type OfferHealth } from './health.ts';
+import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
+import { KeyRing } from './provider_keys.ts';
+import { hasTie, ranked } from './ranking.ts';
 
 /** One offer and the way to its provider. */
 export interface Target {
   readonly offer: Offer;
+  readonly model: Model;
+  readonly health: OfferHealth;
   readonly dialect: Dialect;
   readonly origin: string;
   /** Path before the dialect's own. */
   readonly basePath: string;
-  readonly apiKey: string;
-  /** Of every request to it: name, value, name, value. */
-  readonly headers: readonly string[];
+  readonly keys: KeyRing;
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   readonly cacheCounted: 'inside' | 'outside' | 'either';
   readonly completionExcludesReasoning: boolean | 'perhaps';
 }
 
+/** The offers that may answer one request. */
 export interface Route {
+  /** The model that was asked for. */
   readonly model: Model;
+  /** All of which an offer may be tried; the first is the one that was asked for, unless nobody offers that. */
+  readonly models: readonly Model[];
   /** In the order in which they are tried; never empty. */
   readonly targets: readonly Target[];
+  /** Two of them cost the same, so that price alone does not tell which is tried first. */
+  readonly isTied: boolean;
+}
+
+/** What a request says of where it wants to go. */
+export interface Asked extends Wanted {
+  readonly model: string;
+  readonly fallbackModels: readonly string[];
+}
+
+/** A model as a client names it: an id or alias, and behind a colon what its offers are sorted by. */
+interface Named {
+  readonly model: Model;
+  readonly sort: Sort | null;
+}
+
+const suffixes: Readonly<Record<string, Sort>> = { floor: 'price', nitro: 'throughput' };
+
+interface Excluded {
+  readonly model: string;
+  readonly provider: string;
+  readonly reason: string;
 }
 
 /** What a route is made of, where it is not this program's own catalogue by this machine's clock. */
@@ -41,9 +72,13 @@ interface Surroundings {
   readonly catalogue?: Catalogue;
   /** Ms since 1970. */
   readonly now?: () => number;
+  readonly healths?: Healths;
 }
 
 export class Routes {
+  readonly healths: Healths;
+  /** By provider. */
+  readonly rings = new Map<string, KeyRing>();
   /** Every version of a price that a receipt may name. */
   readonly versions: readonly Offer[];
   readonly #config: Config;
@@ -51,6 +86,8 @@ export class Routes {
   readonly #catalogue: Catalogue;
   readonly #now: () => number;
   readonly #margins: Margins;
+  /** Every parameter that some model understands. */
+  readonly #parameters: ReadonlySet<string>;
   /** The routes at the prices that hold from `#from` until before `#until`. */
   #routes: ReadonlyMap<string, Route> = new Map();
   #from = 0;
@@ -65,7 +102,11 @@ export class Routes {
     this.#sandboxUrl = sandboxUrl;
     this.#catalogue = surroundings.catalogue ?? catalogue;
     this.#now = surroundings.now ?? Date.now;
+    this.healths = surroundings.healths ?? new Healths();
     this.#margins = readMargins(config, this.#catalogue);
+    this.#parameters = new Set(
+      [...this.#catalogue.models.values()].flatMap((model) => model.supportedParameters),
+    );
     this.versions = [...this.#catalogue.models.values()].flatMap(({ dated }) =>
       allVersions(dated, this.#margins),
     );
@@ -79,9 +120,9 @@ export class Routes {
     const routes = new Map<string, Route>();
     for (const model of models) {
       const offers = offersAt(model.dated, now, this.#margins);
-      const gone = isRetired(model, now);
-      const targets = targetsOf(offers, gone, this.#config, this.#sandboxUrl);
-      if (targets.length > 0) routes.set(model.id, { model, targets });
+      const targets = this.#targetsOf(model, offers, isRetired(model, now));
+      if (targets.length > 0)
+        routes.set(model.id, { model, models: [model], targets, isTied: hasTie(targets) });
     }
     this.#routes = routes;
     // From this moment only: a clock that is set back finds the prices of then.
@@ -99,18 +140,87 @@ export class Routes {
     return this.#catalogue.find(id);
   }
 
-  /** @throws ApiError model_not_found, naming the successor of a retired model; no_provider when nobody offers it now */
-  choose(id: string): Route {
-    const model = this.#catalogue.find(id);
-    if (!model) throw notFound([id.slice(0, 200), whyNotSold(id)].filter(Boolean).join(' '));
-    if (this.#config.mode === 'live' && isRetired(model, this.#now())) {
-      const heir = this.#successor(model);
-      const instead = heir ? ` Use ${heir.id} instead.` : '';
-      throw notFound(`${model.id} was retired by its vendor.${instead}`);
+  /**
+   * The offers that may answer a request, in the order in which they are tried.
+   * @throws ApiError model_not_found, naming the successor of a retired model; no_allowed_provider where the client's
+   * own wishes leave none; no_provider when nobody offers it now
+   */
+  choose(asked: Asked): Route {
+    if (asked.preferences === null && asked.fallbackModels.length === 0) {
+      const model = this.#catalogue.find(asked.model);
+      const route = model && this.#routeOf(model);
+      if (route && !route.isTied && route.targets.every(isCalm)) return route;
     }
-    const route = this.all().get(model.id);
-    if (!route) throw new ApiError('no_provider');
-    return route;
+    return this.#chooseCarefully(asked);
+  }
+
+  #chooseCarefully(asked: Asked): Route {
+    const { fallbackModels, preferences } = asked;
+    const { acrossModels, allowFallbacks, sort: own } = preferences ?? noPreferences;
+    const named = this.#named(asked.model, 'model');
+    const routes = [named, ...fallbackModels.map((id) => this.#named(id, 'models'))].flatMap(
+      ({ model, sort }) => {
+        // A model that is gone is passed over while there is another.
+        const route = fallbackModels.length > 0 ? this.#find(model) : this.#routeOf(model);
+        return route ? [{ targets: route.targets, sort: own ?? sort }] : [];
+      },
+    );
+    if (routes.length === 0) this.#routeOf(named.model);
+    const excluded: Excluded[] = [];
+    const left = routes.map(({ targets, sort }) => ({
+      targets: targets.filter((target) => this.#allows(target, asked, excluded)),
+      sort,
+    }));
+    const now = performance.now();
+    const groups = acrossModels
+      ? [{ targets: left.flatMap(({ targets }) => targets), sort: own }]
+      : left;
+    const targets = groups.flatMap((group) => {
+      const order = ranked(group.targets, preferences ?? noPreferences, group.sort, now);
+      const mayFall = allowFallbacks || (preferences?.order.length ?? 0) > 0;
+      return mayFall ? order : order.slice(0, 1);
+    });
+    if (targets.length === 0) throw nobodyLeft(excluded);
+    const models = [...new Set(targets.map(({ model }) => model))];
+    return { model: named.model, models, targets, isTied: false };
+  }
+
+  #allows({ offer, model }: Target, asked: Asked, excluded: Excluded[]): boolean {
+    const reason = exclusion(offer, model, asked, this.#parameters);
+    if (reason === null) return true;
+    excluded.push({ model: model.id, provider: offer.provider, reason });
+    return false;
+  }
+
+  /** @throws ApiError model_not_found */
+  #named(id: string, param: 'model' | 'models'): Named {
+    const model = this.#catalogue.find(id);
+    if (model) return { model, sort: null };
+    const colon = id.lastIndexOf(':');
+    const sort = colon === -1 ? undefined : suffixes[id.slice(colon + 1)];
+    const plain = sort && this.#catalogue.find(id.slice(0, colon));
+    if (plain) return { model: plain, sort };
+    throw notFound([id.slice(0, 200), whyNotSold(id)].filter(Boolean).join(' '), param);
+  }
+
+  /** Null for a model that is gone, or that nobody offers now. */
+  #find(model: Model): Route | null {
+    if (this.#isGone(model)) return null;
+    return this.all().get(model.id) ?? null;
+  }
+
+  /** @throws ApiError model_not_found, naming the successor of a retired model; no_provider when nobody offers it now */
+  #routeOf(model: Model): Route {
+    const route = this.#find(model);
+    if (route) return route;
+    if (!this.#isGone(model)) throw new ApiError('no_provider');
+    const heir = this.#successor(model);
+    const instead = heir ? ` Use ${heir.id} instead.` : '';
+    throw notFound(`${model.id} was retired by its vendor.${instead}`, 'model');
+  }
+
+  #isGone(model: Model): boolean {
+    return this.#config.mode === 'live' && isRetired(model, this.#now());
   }
 
   /** Who has taken a retired model's place by now, in as many steps as that took; null where nobody has. */
@@ -123,10 +233,56 @@ export class Routes {
     }
     return heir;
   }
+
+  /** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
+  #targetsOf(model: Model, offers: readonly Offer[], isGone: boolean): readonly Target[] {
+    const health = ({ provider }: Offer) => this.healths.of(`${model.id}@${provider}`);
+    const real = offers.flatMap((offer) => {
+      const provider = providers.get(offer.provider);
+      const access = this.#config.providers.get(offer.provider);
+      if (!provider || !access || !isReal(access)) return [];
+      const baseUrl = access.baseUrl || provider.baseUrl;
+      if (!isWhole(baseUrl)) return [];
+      const keys = this.#ring(provider, access.apiKey);
+      return [target(offer, model, health(offer), baseUrl, keys)];
+    });
+    const sandboxUrl = this.#sandboxUrl;
+    if (real.length > 0 && !isGone) return real;
+    if (sandboxUrl === null) return [];
+    return offers.slice(0, 1).flatMap((offer) => {
+      const provider = providers.get(offer.provider);
+      if (!provider) return [];
+      const keys = this.#ring(provider, 'sandbox');
+      return [target(offer, model, health(offer), sandboxUrl, keys)];
+    });
+  }
+
+  /** Made once: what is known of the keys outlives the routes. */
+  #ring({ id, dialect }: Provider, setting: string): KeyRing {
+    const known = this.rings.get(`${id} ${setting}`);
+    if (known) return known;
+    const headers = (text: string) => [...dialects[dialect].headers(text), ...standardHeaders];
+    const ring = new KeyRing(id, setting, headers, (...benched) =>
+      this.healths.onBenched(...benched),
+    );
+    this.rings.set(`${id} ${setting}`, ring);
+    return ring;
+  }
 }
 
-function notFound(what: string): ApiError {
-  return new ApiError('model_not_found', { message: `Model not found: ${what}`, param: 'model' });
+function notFound(what: string, param: 'model' | 'models'): ApiError {
+  return new ApiError('model_not_found', { message: `Model not found: ${what}`, param });
+}
+
+function isCalm({ health }: Target): boolean {
+  return health.isCalm;
+}
+
+/** @param excluded why each offer is not asked, never empty */
+function nobodyLeft(excluded: readonly Excluded[]): ApiError {
+  const reasons = excluded.map(({ provider, reason }) => `${provider} is ${reason}`);
+  const message = `No allowed providers are available for this request: ${reasons.join('; ')}.`;
+  return new ApiError('no_allowed_provider', { message, param: 'provider', details: { excluded } });
 }
 
 function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalogue): Margins {
@@ -138,43 +294,32 @@ function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalo
   }
 }
 
-/** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
-function targetsOf(
-  offers: readonly Offer[],
-  gone: boolean,
-  config: Config,
-  sandboxUrl: string | null,
-): readonly Target[] {
-  const real = offers.flatMap((offer) => {
-    const provider = providers.get(offer.provider);
-    const access = config.providers.get(offer.provider);
-    if (!provider || !access || !isReal(access)) return [];
-    const baseUrl = access.baseUrl || provider.baseUrl;
-    return isWhole(baseUrl) ? [target(offer, baseUrl, access.apiKey)] : [];
-  });
-  if (real.length > 0 && !gone) return real;
-  if (sandboxUrl === null) return [];
-  return offers.slice(0, 1).map((offer) => target(offer, sandboxUrl, 'sandbox'));
-}
+const standardHeaders: readonly string[] = [
+  'content-type',
+  'application/json',
+  // What is passed on as bytes must be text.
+  'accept-encoding',
+  'identity',
+];
 
-function target(offer: Offer, baseUrl: string, apiKey: string): Target {
+function target(
+  offer: Offer,
+  model: Model,
+  health: OfferHealth,
+  baseUrl: string,
+  keys: KeyRing,
+): Target {
   const url = new URL(baseUrl);
   const provider = providers.get(offer.provider);
   const dialect = dialects[provider?.dialect ?? 'openai'];
   return {
     offer,
+    model,
+    health,
     dialect,
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),
-    apiKey,
-    headers: [
-      ...dialect.headers(apiKey),
-      'content-type',
-      'application/json',
-      // What is passed on as bytes must be text.
-      'accept-encoding',
-      'identity',
-    ],
+    keys,
     tokenLimitField: provider?.tokenLimitField ?? 'max_tokens',
     cacheCounted: provider?.cacheCounted ?? 'inside',
     completionExcludesReasoning: provider?.completionExcludesReasoning ?? false,

@@ -8,6 +8,8 @@ import { receiptLines, unpricedClasses } from './meter.ts';
 import { readableJson } from './open_hold.ts';
 
 export interface Circumstances {
+  /** Id of the model that was asked for, which the hold names. */
+  readonly asked: string;
   readonly finishReason: string | null;
   readonly reason: string | null;
   readonly reportedBy: 'provider' | 'estimate';
@@ -29,7 +31,7 @@ export function explanation(
   attempts: readonly Attempt[],
   usage: Usage,
   level: PriceLevel,
-  { finishReason, reason, reportedBy }: Circumstances,
+  { asked, finishReason, reason, reportedBy }: Circumstances,
 ): string {
   const { tokens, prices } = receiptLines(usage, level);
   const unpriced = unpricedClasses(usage, level);
@@ -41,5 +43,7 @@ export function explanation(
   const rest =
     (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
     (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
-  return `{"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - startedAt)},"durationMs":${Math.round(now - startedAt)}${rest}}`;
+  // The ledger takes the model of a receipt from here, where it stands first, and else from the hold.
+  const model = offer.model === asked ? '' : `"model":${JSON.stringify(offer.model)},`;
+  return `{${model}"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - startedAt)},"durationMs":${Math.round(now - startedAt)}${rest}}`;
 }

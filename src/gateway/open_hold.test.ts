@@ -34,7 +34,13 @@ test('a detail that PostgreSQL could not read again is stored so that it can', a
     const asked = { ...holdOf(wallet, 100), keyId: crypto.randomUUID() };
     const hold = await OpenHold.take(ledger, { ...asked, plan, lengths: new Lengths() });
     const detail = readableJson({ finishReason: said });
-    await hold.settle({ outcome: 'settled', provider: 'test', ...cost, detail });
+    await hold.settle({
+      outcome: 'settled',
+      provider: 'test',
+      model: asked.model,
+      ...cost,
+      detail,
+    });
     const [row] = await ledgers.owner`
       SELECT detail ->> 'finishReason' AS reason FROM receipts WHERE id = ${asked.id}`;
     assert.equal(row?.reason, stored);

@@ -24,6 +24,8 @@ export interface Ending {
   readonly cost: Nano;
   readonly chargeable: Nano;
   readonly provider: string | null;
+  /** The model that answered. */
+  readonly model: string;
   readonly inputTokens: number;
   readonly outputTokens: number;
   /** JSON text that PostgreSQL can read again: see `readableJson`. */
@@ -181,8 +183,7 @@ export class OpenHold implements HoldTaker {
   async settle(ending: Ending): Promise<Nano> {
     if (this.#closed) throw new Error('the hold was ended before');
     // What may fail comes before it is closed, so that it can still be released.
-    if (ending.outcome === 'settled')
-      this.#plan.lengths.learn(this.#plan.model, ending.outputTokens);
+    if (ending.outcome === 'settled') this.#plan.lengths.learn(ending.model, ending.outputTokens);
     this.#closed = true;
     if (!this.isConfirmed) await this.confirmed;
     const { id, walletId } = this.#plan;
@@ -208,10 +209,11 @@ export class OpenHold implements HoldTaker {
     if (this.refused) return;
     const free = { cost: nano(0), chargeable: nano(0), inputTokens: 0, outputTokens: 0 };
     const { attempts } = this;
+    const { model } = this.#plan;
     const text = readableJson(
       attempts.length > 0 ? { ...detail, failedAttempts: attempts } : detail,
     );
-    await this.settle({ outcome: 'released', provider: null, ...free, detail: text });
+    await this.settle({ outcome: 'released', provider: null, model, ...free, detail: text });
   }
 
   /** What the provider may cost although the hold was refused late: the operator's. Not booked where there are no books to be had. */

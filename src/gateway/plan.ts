@@ -1,4 +1,5 @@
 /** What a request may use, and what is held for it before it is sent. */
+import type { Model } from '../catalogue/catalogue.ts';
 import { ApiError } from '../errors.ts';
 import { KeyLimitError, type KeyRoom } from '../wallet/key_limits.ts';
 import { costOf, formatUsd, type Nano, nano } from '../wallet/money.ts';
@@ -35,18 +36,22 @@ const shortestAnswerTokens = 16;
  * @param lengths what streams hold money for at first; more is taken as they grow
  * @throws ApiError insufficient_credits where `max_cost` does not pay for the prompt and one token
  */
-export function planOf(request: ChatRequest, { model, targets }: Route, lengths: Lengths): Plan {
-  const offers = targets.map(({ offer }) => offer);
-  const input = inputBound(request, model.author);
-  const bound = boundOf(offers, Math.min(input, model.contextLength));
+export function planOf(request: ChatRequest, route: Route, lengths: Lengths): Plan {
+  const { models } = route;
+  const bound = dearest(request, route);
   const { choices, maxCost } = request;
-  const limit = Math.min(request.maxTokens ?? model.maxOutputTokens, model.contextLength);
+  const limit = over(models, ({ maxOutputTokens, contextLength }) =>
+    Math.min(request.maxTokens ?? maxOutputTokens, contextLength),
+  );
   const perChoice = maxCost === null ? limit : Math.min(limit, affordable(bound, maxCost, choices));
   if (maxCost !== null && (perChoice < 1 || bound.input > maxCost)) throw tooLow(bound, choices);
   const allowedTokens = perChoice * choices;
   // Reasoning is paid for and not seen, so that a hold could not grow with it: like an answer in one piece, it is capped.
-  const isCapped = !request.stream || model.reasoning;
-  const usual = Math.min(allowedTokens, lengths.long(model.id));
+  const isCapped = !request.stream || models.some(({ reasoning }) => reasoning);
+  const usual = Math.min(
+    allowedTokens,
+    over(models, ({ id }) => lengths.long(id)),
+  );
   const isExplicit = request.maxTokens !== null;
   const most = costWith(bound, allowedTokens);
   const mostly = costWith(bound, usual);
@@ -66,6 +71,31 @@ export function planOf(request: ChatRequest, { model, targets }: Route, lengths:
     least: mustFit ? wanted : costWith(bound, shortest),
     most,
   };
+}
+
+/** The dearest that the request can cost, whichever of the models that may be tried answers it. */
+function dearest(request: ChatRequest, { models, targets }: Route): Bound {
+  const bounds = models.map((model) => {
+    const own = models.length === 1 ? targets : targets.filter((target) => target.model === model);
+    const input = Math.min(inputBound(request, model.author), model.contextLength);
+    return boundOf(
+      own.map(({ offer }) => offer),
+      input,
+    );
+  });
+  const [first] = bounds;
+  if (first && bounds.length === 1) return first;
+  return {
+    input: nano(Math.max(...bounds.map(({ input }) => input))),
+    outputPrice: Math.max(...bounds.map(({ outputPrice }) => outputPrice)),
+  };
+}
+
+/** The most of something over all models that may be tried. */
+function over(models: readonly Model[], of: (model: Model) => number): number {
+  let most = 0;
+  for (const model of models) most = Math.max(most, of(model));
+  return most;
 }
 
 export function costWith(bound: Bound, tokens: number): Nano {

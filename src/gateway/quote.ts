@@ -32,7 +32,7 @@ export async function quote(
   { id, walletId }: KeyRecord,
 ): Promise<void> {
   const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
-  const route = gateway.routes.choose(request.model);
+  const route = gateway.routes.choose(request);
   const plan = planOf(request, route, gateway.lengths);
   const { sql } = gateway.quotes;
   const purse = { ...(await fundsOf(sql, walletId)), key: await keyFunds(sql, id) };
@@ -55,13 +55,17 @@ function quoteOf(
   const [first] = route.targets;
   if (!first) throw new ApiError('no_provider');
   const { offer } = first;
-  const usual = lengths.usual(route.model.id) * plan.choices;
+  const usual = lengths.usual(offer.model) * plan.choices;
   const likely = estimateUsage(request.inputEstimate, 0);
   const tokens = {
     lower: lowest(request),
     likely: { ...likely, output: Math.min(usual, plan.allowedTokens) },
   };
-  const upperInput = Math.min(inputBound(request, route.model.author), route.model.contextLength);
+  const upperInput = Math.max(
+    ...route.models.map((model) =>
+      Math.min(inputBound(request, model.author), model.contextLength),
+    ),
+  );
   const likelyCost = Math.min(priceUsage(tokens.likely, offer).cost, plan.most);
   const lowerCosts = route.targets.map((target) => priceUsage(tokens.lower, target.offer).cost);
   const prices = levelFor(offer.levels, request.inputEstimate).applied;
@@ -70,7 +74,7 @@ function quoteOf(
   const isRich = purse.balance >= ledger.floor && payable.free >= plan.least;
   return {
     object: 'quote',
-    model: route.model.id,
+    model: offer.model,
     provider: providers.get(offer.provider)?.name ?? offer.provider,
     price_version: offer.priceVersion,
     prices: { prompt: formatPrice(prices.input), completion: formatPrice(prices.output) },

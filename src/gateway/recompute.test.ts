@@ -200,6 +200,7 @@ test(`${receipts.toLocaleString('en')} random receipts, recomputed twice (seed $
     if (cost > most) assert.fail(context());
     const charged = nano(random.chance(0.2) ? Math.floor(cost / 2) : cost);
     const detail = explanation({ startedAt: 0, answeredAt: 0 }, sold, [], usage, level, {
+      asked: sold.offer.model,
       finishReason: 'stop',
       reason: null,
       reportedBy: 'provider',

@@ -25,14 +25,14 @@ import { UpstreamBroken } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
 export async function streamAnswer(call: Call): Promise<void> {
-  const { gateway, exchange, request, route, plan, hold } = call;
+  const { gateway, exchange, request, plan, hold } = call;
   const cap = capOf(call);
   const write = requestWriter(request, cap);
-  const answered = await firstAnswer(call, write, async (upstream, { dialect }) => {
+  const answered = await firstAnswer(call, write, async (upstream, { dialect, offer }) => {
     if (!dialect.isStream(upstream.header('content-type')))
       throw new UpstreamBroken('the provider did not stream');
     const id = `"chatcmpl-${exchange.plainId}"`;
-    const model = JSON.stringify(route.model.id);
+    const model = JSON.stringify(offer.model);
     const reader = dialect.readStream(gateway.relay.maxEventBytes, request);
     const relay = new ChatRelay(upstream, reader, request.choices, id, model, gateway.relay);
     await relay.opened;
@@ -92,6 +92,10 @@ async function settleStream(
     finishReason: finishOf(relay, ended),
     reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
   });
+  const { health } = answered.target;
+  const now = performance.now();
+  if (ended === 'complete') health.delivered(usage.output, now - exchange.answeredAt, now);
+  if (ended === 'broken') health.failed(now, 'broke off');
   let charged = nano(0);
   if (nothingCame) await hold.release({ reason: emptyAnswer });
   else charged = await hold.settle(ending);

@@ -1,6 +1,7 @@
 /** Calls to providers: one connection pool an origin, timeouts, abort, back pressure. */
 import { type Dispatcher, Pool } from 'undici';
 import type { Target } from './choose.ts';
+import type { ProviderKey } from './provider_keys.ts';
 
 export interface UpstreamSettings {
   readonly connectTimeoutMs: number;
@@ -38,8 +39,12 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
   #early: Buffer[] = [];
   #ended: Error | true | null = null;
   #aborted = false;
+  #key: ProviderKey | null;
 
-  constructor() {
+  /** @param key counts what is under way with it; null where nobody asks */
+  constructor(key: ProviderKey | null) {
+    this.#key = key;
+    if (key) key.inFlight += 1;
     this.started = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -93,7 +98,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
     if (this.#aborted || this.#ended) return;
     this.#aborted = true;
     const aborted = new UpstreamBroken('aborted');
-    this.#ended = aborted;
+    this.#end(aborted);
     const sink = this.#sink;
     this.#sink = nobody;
     this.#controller?.abort(aborted);
@@ -125,15 +130,22 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#end(true);
     this.#sink?.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, cause: Error): void {
     if (this.#ended) return;
-    this.#ended = new UpstreamBroken(cause.message, { cause });
-    this.#reject(this.#ended);
-    this.#sink?.fail(this.#ended);
+    const broken = new UpstreamBroken(cause.message, { cause });
+    this.#end(broken);
+    this.#reject(broken);
+    this.#sink?.fail(broken);
+  }
+
+  #end(how: Error | true): void {
+    this.#ended = how;
+    if (this.#key) this.#key.inFlight -= 1;
+    this.#key = null;
   }
 }
 
@@ -150,13 +162,13 @@ export class Upstreams {
   }
 
   /** Sends a chat request. The call may be aborted at once; `started`, which the caller awaits at once, tells how it went. */
-  send(target: Target, body: string, isStreamed: boolean): UpstreamCall {
-    const call = new UpstreamCall();
+  send(target: Target, key: ProviderKey, body: string, isStreamed: boolean): UpstreamCall {
+    const call = new UpstreamCall(target.keys.keys.length > 1 ? key : null);
     const { basePath, dialect, offer } = target;
     const options: Dispatcher.DispatchOptions = {
       path: basePath + dialect.chatPath(offer.upstreamModel, isStreamed),
       method: 'POST',
-      headers: [...target.headers],
+      headers: [...key.headers],
       body,
     };
     this.#pool(target.origin).dispatch(options, call);

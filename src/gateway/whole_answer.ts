@@ -19,7 +19,7 @@ import { UpstreamBroken } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
 export async function wholeAnswer(call: Call): Promise<void> {
-  const { gateway, exchange, request, route, hold } = call;
+  const { gateway, exchange, request, hold } = call;
   const cap = capOf(call);
   const answered = await firstAnswer(call, requestWriter(request, cap), async (upstream, target) =>
     readWhole(
@@ -33,6 +33,8 @@ export async function wholeAnswer(call: Call): Promise<void> {
   const usage = reported ?? estimateUsage(request.inputEstimate, bytes);
   if (!hold.isConfirmed)
     await hold.confirmed.catch(() => bookRefused(call, { target: answered.target, usage }));
+  const now = performance.now();
+  answered.target.health.delivered(usage.output, now - answered.askedAt, now);
   let charged = nano(0);
   if (isEmpty(told, bytes)) await hold.release({ reason: emptyAnswer });
   else
@@ -47,7 +49,7 @@ export async function wholeAnswer(call: Call): Promise<void> {
   const withCost = (old: string): string => editMembers(old, fields(parsed.usage), edits);
   const body = editMembers(text, parsed, {
     id: `"chatcmpl-${exchange.plainId}"`,
-    model: JSON.stringify(route.model.id),
+    model: JSON.stringify(answered.target.offer.model),
     usage: reported ? withCost : usageText(usage, cost, cap),
   });
   exchange.json(body, ['x-cost-usd', cost, ...clampedHeader(cap)]);

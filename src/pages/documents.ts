@@ -21,6 +21,7 @@ const order = [
   'translation',
   'repeat-and-resume',
   'models',
+  'routing',
   'quote',
   'wallet',
   'limits',

@@ -13,9 +13,9 @@ const traps = new Map([
 ]);
 
 const { choose } = Routes.prototype;
-Routes.prototype.choose = function (id) {
-  const route = choose.call(this, id);
-  const trap = traps.get(id);
+Routes.prototype.choose = function (asked) {
+  const route = choose.call(this, asked);
+  const trap = traps.get(asked.model);
   if (trap === undefined) return route;
   const targets = route.targets.map((target) =>
     Object.defineProperty({ ...target }, trap, { get: stumble }),

@@ -1,0 +1,85 @@
+/** What an upstream's refusal means for us: its 401 and 402 are the operator's trouble, never the client's. */
+import type { Dialect } from '../dialects/dialect.ts';
+import { errorMessage } from '../dialects/openai.ts';
+import { ApiError } from '../errors.ts';
+import type { KeyRing } from './provider_keys.ts';
+import type { UpstreamCall } from './upstream.ts';
+
+/** `key`: of the key that asked, so that another may do · `rate`: of how often it asks · `other`: of whatever else. */
+type Kind = 'key' | 'rate' | 'other';
+
+/** A provider's refusal. `final`: what the client is told, because no other offer of the model would do better. */
+export class Refusal extends Error {
+  readonly kind: Kind;
+  readonly final: ApiError | null;
+  /** Where it was asked too often. */
+  readonly retryAfterMs: number | null;
+
+  constructor(kind: Kind, message: string, final: ApiError | null, retryAfterMs: number | null) {
+    super(message);
+    this.kind = kind;
+    this.final = final;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+const errorBodyBytes = 65_536;
+/** What some providers say with a 400 although it is about our account with them, not about the request. */
+const operatorsTrouble =
+  /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access|user location/i;
+const emptyAccount = /insufficient_quota|exceeded_current_quota|RequestsPerDay/;
+/** Where a provider says "too many" and not for how long. */
+const defaultRetryAfterMs = 5000;
+
+interface Asked {
+  readonly dialect: Dialect;
+  readonly origin: string;
+  readonly keys: KeyRing;
+}
+
+/** Reads what the provider says to an answer that is not 200. */
+export async function refusalOf(
+  call: UpstreamCall,
+  { origin, dialect, keys }: Asked,
+): Promise<Refusal> {
+  const { status } = call;
+  const body = await call.text(errorBodyBytes).catch(() => '');
+  // Some providers quote the key that they were given, or the address that was asked.
+  const message = [...keys.keys.map(({ text }) => text), origin, new URL(origin).host]
+    .filter((secret) => secret !== '')
+    .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
+  if (status === 400 || status === 422) {
+    if (operatorsTrouble.test(message)) return new Refusal('key', message, null, null);
+    return new Refusal('other', message, rejected('upstream_rejected', message), null);
+  }
+  if (status === 413)
+    return new Refusal('other', message, rejected('request_too_large', message), null);
+  if (status === 429 && !emptyAccount.test(body)) {
+    const wait = retryAfter(call) ?? dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs;
+    return new Refusal('rate', message, null, wait);
+  }
+  const isOfKey = status === 401 || status === 402 || status === 403 || status === 429;
+  return new Refusal(isOfKey ? 'key' : 'other', message, null, null);
+}
+
+function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {
+  return message ? new ApiError(code, { message }) : new ApiError(code);
+}
+
+function messageOf(body: string): string {
+  try {
+    return (errorMessage(JSON.parse(body)) ?? '').slice(0, 1000);
+  } catch {
+    return '';
+  }
+}
+
+/** Seconds or a date, or Azure's milliseconds. */
+function retryAfter(call: UpstreamCall): number | null {
+  const ms = Number(call.header('retry-after-ms') || Number.NaN);
+  if (ms >= 0) return ms;
+  const text = call.header('retry-after');
+  if (text === '') return null;
+  const wait = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(wait) ? Math.max(0, wait) : null;
+}
