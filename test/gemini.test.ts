@@ -238,6 +238,14 @@ describe('Google itself', () => {
     const response = await ask();
     assert.equal(response.status, 429);
     assert.equal(response.headers.get('retry-after'), '35');
+    // Those of a day are over, whatever Google says of seconds.
+    const quotaId = 'GenerateRequestsPerDayPerProjectPerModel-FreeTier';
+    const daily = {
+      '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
+      violations: [{ quotaId }],
+    };
+    upstream.behave([error(429, 'You exceeded your quota.', 'RESOURCE_EXHAUSTED', daily, retry)]);
+    assert.equal((await ask()).status, 503);
   });
 
   test('refuses our key with a 400, which is not the client’s fault', async () => {
@@ -248,6 +256,11 @@ describe('Google itself', () => {
     const message = 'API key not valid. Please pass a valid API key.';
     upstream.behave([error(400, message, 'INVALID_ARGUMENT', reason)]);
     assert.equal((await ask()).status, 503);
+    const location = 'User location is not supported for the API use.';
+    upstream.behave([error(400, location, 'FAILED_PRECONDITION')]);
+    assert.equal((await ask()).status, 503);
+    upstream.behave([error(400, 'Invalid value at temperature.', 'INVALID_ARGUMENT')]);
+    assert.equal((await ask()).status, 400);
   });
 
   test('may go wrong: a call that is none, an error after its 200', async () => {
