@@ -388,6 +388,6 @@ async function showWallet(given: Arguments, database: Database): Promise<Said> {
   return { json, text: [balance, ...lines, ...more].join('\n') };
 }
 
-async function auditBooks(given: Arguments, { sql }: Database): Promise<Said> {
-  return given.values.history === true ? auditsBefore(sql) : auditNow(sql);
+async function auditBooks(given: Arguments, database: Database): Promise<Said> {
+  return given.values.history === true ? auditsBefore(database.sql) : auditNow(database.owner());
 }

@@ -3,9 +3,9 @@ import type { Sql } from '../db/database.ts';
 import { auditHistory, type Finding, openFindings, recordedAudit } from '../wallet/audit.ts';
 import type { Said } from './said.ts';
 
-/** Failed when a row lies. */
-export async function auditNow(sql: Sql): Promise<Said> {
-  const report = await recordedAudit(sql);
+/** Failed when a row lies. @param owner a connection of the database's owner */
+export async function auditNow(owner: Sql): Promise<Said> {
+  const report = await recordedAudit(owner);
   const lies = report.findings.map(lieText);
   const counts = [
     counted(report.wallets, 'wallet'),

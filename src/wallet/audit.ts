@@ -69,19 +69,23 @@ export function findingsJson(findings: readonly Finding[]): string {
   return JSON.stringify(rows);
 }
 
-/** An audit of the whole that is remembered, for `akai audit --history` and the metrics. */
-export async function recordedAudit(sql: Sql): Promise<AuditReport> {
-  const [clock] = await sql<{ started: Date }[]>`SELECT clock_timestamp() AS started`;
+/**
+ * An audit of the whole that is remembered, for `akai audit --history` and the metrics.
+ * @param owner a connection of the database's owner: nobody else may write that all was checked
+ */
+export async function recordedAudit(owner: Sql): Promise<AuditReport> {
+  const [clock] = await owner<{ started: Date }[]>`SELECT clock_timestamp() AS started`;
   const begin = performance.now();
-  const report = await audit(sql);
+  const report = await audit(owner);
   const seconds = (performance.now() - begin) / 1000;
   const rows = report.wallets + report.transfers + report.receipts + report.holds;
-  await sql`SELECT audit_finish(${clock?.started ?? new Date()}, ${seconds}, ${rows},
+  await owner`SELECT audit_record(${clock?.started ?? new Date()}, ${seconds}, ${rows},
     ${findingsJson(report.findings)}::text::jsonb)`;
   return report;
 }
 
 export interface AuditRun {
+  /** Recorded by the owner of the database, or by the service. */
   readonly kind: 'full' | 'scheduled';
   readonly startedAt: Date;
   readonly seconds: number;

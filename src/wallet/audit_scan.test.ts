@@ -141,18 +141,19 @@ test('of several processes one scans; one that comes in between spoils nothing',
 });
 
 test('audits are remembered, the whole ones each; nobody changes how they went', async () => {
+  const { owner } = ledgers;
   const { sql } = ledgers.database;
-  await recordedAudit(sql);
+  await recordedAudit(owner);
   await falsify(
     'ledger_accounts',
     `UPDATE ledger_accounts SET ended = ended + 1 WHERE id = ${wallet}`,
   );
-  assert.equal((await recordedAudit(sql)).ok, false);
+  assert.equal((await recordedAudit(owner)).ok, false);
   await falsify(
     'ledger_accounts',
     `UPDATE ledger_accounts SET ended = ended - 1 WHERE id = ${wallet}`,
   );
-  await recordedAudit(sql);
+  await recordedAudit(owner);
   const latest = (await auditHistory(sql, 3)).map(({ kind, findings }) => [kind, findings]);
   assert.deepEqual(latest, [
     ['full', 0],
@@ -212,7 +213,7 @@ test('audits beside requests that settle by the hundred find nothing', async () 
 });
 
 test('what an audit of very many findings left out is not taken for mended', async () => {
-  const { sql } = ledgers.database;
+  const { owner } = ledgers;
   const finish = async (first: number, count: number): Promise<number> => {
     const findings = Array.from({ length: count }, (_, index) => ({
       name: 'nothing lies',
@@ -220,12 +221,40 @@ test('what an audit of very many findings left out is not taken for mended', asy
       scope: 'whole',
       detail: 'it does',
     }));
-    const [ended] = await sql<{ open: number }[]>`
-      SELECT audit_finish(clock_timestamp(), 1, 1, ${JSON.stringify(findings)}::text::jsonb) AS open`;
+    const [ended] = await owner<{ open: number }[]>`
+      SELECT audit_record(clock_timestamp(), 1, 1, ${JSON.stringify(findings)}::text::jsonb) AS open`;
     return ended?.open ?? 0;
   };
   assert.equal(await finish(0, 1000), 1000);
   assert.equal(await finish(500, 1000), 1500);
   assert.equal(await finish(0, 999), 999);
   assert.equal(await finish(0, 0), 0);
+});
+
+test('the service cannot call right what it did not check, nor take back what the owner found', async () => {
+  const { sql } = ledgers.database;
+  const { owner } = ledgers;
+  const claim = `audit_record(now(), 1, 1, '[]')`;
+  for (const statement of [
+    `SELECT ${claim}`,
+    `SELECT audit_find(NULL, '[]', true)`,
+    `INSERT INTO audit_runs (kind, started_at, seconds, rows, findings) VALUES ('full', now(), 1, 1, 0)`,
+    'UPDATE audit_findings SET resolved_at = now()',
+  ])
+    await assert.rejects(sql.unsafe(statement), { code: '42501' }, statement);
+  const [change, back] = ['ended = ended + 1', 'ended = ended - 1'].map(
+    (set) => `UPDATE ledger_accounts SET ${set} WHERE id = ${wallet}`,
+  );
+  const open = async (): Promise<number> => (await openFindings(sql)).length;
+  await falsify('ledger_accounts', change ?? '');
+  assert.equal((await recordedAudit(owner)).ok, false);
+  await falsify('ledger_accounts', back ?? '');
+  const pass = `SELECT audit_note(scope, position, '', 1, '{}', '[]', true, '0') FROM audit_scans`;
+  for (let runs = 0; runs < 3; runs += 1) {
+    await sql.unsafe(pass);
+    await run(scanOf(1_000_000, 1_000_000));
+  }
+  assert.equal(await open(), 1, 'claimed passes took it back');
+  assert.equal((await recordedAudit(owner)).ok, true);
+  assert.equal(await open(), 0);
 });

@@ -97,7 +97,7 @@ export class AuditScan {
     const rows = done.reduce((sum, part) => sum + part.rows, 0);
     const seconds = (performance.now() - begin) / 1000;
     const [ended] = await this.#sql<{ open: number }[]>`
-      SELECT audit_finish(${claimed.started}, ${seconds}, ${rows}, NULL) AS open`;
+      SELECT audit_finish(${claimed.started}, ${seconds}, ${rows}) AS open`;
     return { rows, findings: done.flatMap((part) => part.findings), open: ended?.open ?? 0 };
   }
 
