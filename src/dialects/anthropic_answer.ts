@@ -1,9 +1,11 @@
 /** Anthropic's answers in OpenAI's form: what whole answers and streams have in common, and whole answers. */
+import { messageOf } from './anthropic_events.ts';
 import { reasoningFormat } from './anthropic_messages.ts';
 import { reasoningWish } from './anthropic_model.ts';
 import { answerTool } from './anthropic_request.ts';
 import { type ChatBody, Unreadable } from './dialect.ts';
 import { type Fields, fields } from './members.ts';
+import { StreamError } from './stream.ts';
 
 const finishReasons: Readonly<Record<string, string>> = {
   end_turn: 'stop',
@@ -126,9 +128,11 @@ export function readMessage(text: string, body: ChatBody): string {
 function parseMessage(text: string): Fields {
   let message: Fields;
   try {
-    message = fields(JSON.parse(text));
+    // What may take long was asked for as a stream.
+    message = /^\s*\{/.test(text) ? fields(JSON.parse(text)) : messageOf(text);
   } catch (cause) {
-    throw new Unreadable('the answer is not JSON', { cause });
+    const reason = cause instanceof StreamError ? cause.message : 'the answer is not JSON';
+    throw new Unreadable(reason, { cause });
   }
   if (message.type !== 'message' || !Array.isArray(message.content))
     throw new Unreadable('the answer is no message');
@@ -138,10 +142,10 @@ function parseMessage(text: string): Fields {
 function saidIn(blocks: readonly Fields[], shown: Shown): { content: string; calls: Fields[] } {
   const calls: Fields[] = [];
   let content = '';
-  for (const { type, text, id, name, input } of blocks) {
+  for (const { type, text, id, name, input, partial_json } of blocks) {
     if (type === 'text' && typeof text === 'string') content += text;
     if (type !== 'tool_use') continue;
-    const written = JSON.stringify(input ?? {});
+    const written = typeof partial_json === 'string' ? partial_json : JSON.stringify(input ?? {});
     if (shown.isAnswerTool(name)) content += written;
     else calls.push({ id, type: 'function', function: { name, arguments: written } });
   }

@@ -23,6 +23,12 @@ const refused: Readonly<Record<string, (value: unknown) => boolean>> = {
   function_call: (value) => value !== undefined && value !== null && value !== 'none',
 };
 
+/**
+ * Tokens. A longer answer could take more than ten minutes, at Anthropic's own reckoning of an hour for 128,000 tokens, in
+ * which a connection without a byte would be taken for dead: it is asked for as a stream, whatever the client wants.
+ */
+const longestInOnePiece = 21_333;
+
 /** @throws Unsupported */
 export function writeMessages({ parsed }: ChatBody, target: ChatTarget): string {
   for (const name in refused)
@@ -56,7 +62,7 @@ export function writeMessages({ parsed }: ChatBody, target: ChatTarget): string 
     ...stopOf(parsed.stop),
     ...userOf(parsed),
     ...(isObject(parsed.cache_control) ? { cache_control: parsed.cache_control } : {}),
-    ...(parsed.stream === true ? { stream: true } : {}),
+    ...(parsed.stream === true || maxTokens > longestInOnePiece ? { stream: true } : {}),
   });
 }
 

@@ -14,6 +14,7 @@ import {
   shownOf,
   usageOf,
 } from './anthropic_answer.ts';
+import { dataOf, mergedUsage } from './anthropic_events.ts';
 import type { ChatBody } from './dialect.ts';
 import { type Fields, fields } from './members.ts';
 import { type EventReader, EventSplitter, StreamError } from './stream.ts';
@@ -97,7 +98,7 @@ export class MessageReader implements EventReader {
         this.#closeBlock(data.index, out);
         break;
       case 'message_delta':
-        this.#finish(fields(data.delta), fields(data.usage), out);
+        this.#finish(fields(data.delta), data.usage, out);
         break;
       case 'message_stop':
         out.push('data: [DONE]');
@@ -109,7 +110,7 @@ export class MessageReader implements EventReader {
 
   /** Nothing is said yet: an error that comes right behind it may still be answered by another offer. */
   #start({ id, model, usage }: Fields): void {
-    this.#mergeUsage(fields(usage));
+    this.#usage = mergedUsage(this.#usage, usage);
     if (this.#head !== '') return;
     const head = { id, object: 'chat.completion.chunk', created: now(), model };
     this.#head = `data: ${latin1(head).slice(0, -1)}`;
@@ -228,8 +229,8 @@ export class MessageReader implements EventReader {
   }
 
   /** What it counts is cumulative, and corrects what the beginning said. */
-  #finish({ stop_reason, stop_details }: Fields, counted: Fields, out: string[]): void {
-    this.#mergeUsage(counted);
+  #finish({ stop_reason, stop_details }: Fields, counted: unknown, out: string[]): void {
+    this.#usage = mergedUsage(this.#usage, counted);
     if (typeof stop_reason === 'string') {
       const refusal = refusalOf(stop_details);
       if (refusal !== null) this.#chunk(out, { refusal });
@@ -237,11 +238,6 @@ export class MessageReader implements EventReader {
     }
     const usage = usageOf(this.#usage);
     if (usage && this.#hasRole) out.push(`${this.#head},"choices":[],"usage":${latin1(usage)}}`);
-  }
-
-  #mergeUsage(counted: Fields): void {
-    const told = Object.entries(counted).filter(([, value]) => value !== null);
-    this.#usage = { ...this.#usage, ...Object.fromEntries(told) };
   }
 }
 
@@ -264,21 +260,4 @@ const blank = 32;
 /** JSON text, one character a byte. */
 function latin1(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString('latin1');
-}
-
-/** @throws StreamError for data that is no JSON object */
-function dataOf(event: string): Fields | null {
-  const lines = event.split('\n').filter((line) => line.startsWith('data:'));
-  const text = lines
-    .map((line) => line.slice(5))
-    .join('\n')
-    .trim();
-  if (text === '') return null;
-  try {
-    const data: unknown = JSON.parse(Buffer.from(text, 'latin1').toString());
-    if (typeof data === 'object' && data !== null) return fields(data);
-  } catch {
-    // Told below.
-  }
-  throw new StreamError('an event is not a JSON object');
 }
