@@ -14,6 +14,7 @@ import { AuditScan } from '../src/wallet/audit_scan.ts';
 import { pauses, stepRows } from '../src/wallet/audit_schedule.ts';
 import { Ledgers } from '../test/ledgers.ts';
 import { cpuOf } from './processes.ts';
+import { table } from './report.ts';
 
 const days = 60;
 const wallets = 10_000;
@@ -144,19 +145,21 @@ interface Figures {
 
 function reportOf({ lie, requests, rows, fill, command, scan, scanWork }: Figures): string {
   const stretched = scanWork * (1 + pauses);
+  const target = `below ${mostSeconds}`;
+  const figures = [
+    ['`akai audit`: everything, as of one instant', command.toFixed(1), target],
+    ['a whole pass of the scheduled scan: time of one processor', scanWork.toFixed(1), target],
+    ['the same by the clock, without its pauses', scan.toFixed(1), ''],
+  ];
   return `# One row that lies among ${rows.toLocaleString('en')}
 
 Written by \`node bin/with-node bench/books.ts ${requests}\`: ${requests.toLocaleString('en')} requests of ${days} days and ${wallets.toLocaleString('en')} wallets, a receipt and a transfer each, and a
 top-up of each wallet; the embedded PostgreSQL with its usual settings, on two processors. One column of one row in the middle,
 chosen at random, was changed past all triggers: this time \`${lie.what}\`. Both named the row by its id.
 
-| what | seconds | target |
-| --- | --- | --- |
-| \`akai audit\`: everything, as of one instant | ${command.toFixed(1)} | below ${mostSeconds} |
-| a whole pass of the scheduled scan, in steps of ${stepRows.toLocaleString('en')} rows: time of one processor | ${scanWork.toFixed(1)} | below ${mostSeconds} |
-| the same by the clock, without its pauses | ${scan.toFixed(1)} | |
+${table(['', 'seconds', 'target'], figures)}
 
-- The service pauses ${pauses} times as long as each step took, and so spreads such a pass over ${Math.round(stretched)} s of a quiet machine. The next begins
+- The service reads in steps of ${stepRows.toLocaleString('en')} rows, pauses ${pauses} times as long as each took, and so spreads such a pass over ${Math.round(stretched)} s of a quiet machine. The next begins
   \`AUDIT_INTERVAL_MS\`, a minute, later: a row is named at latest ${Math.round(2 * stretched + 60)} s after it began to lie.
 - The load of the machine, which others used as well, was ${loadavg()
     .map((load) => load.toFixed(1))

@@ -108,7 +108,8 @@ function mb(bytes: number): string {
 }
 
 /** A table of Markdown, aligned so that it reads well without being rendered. */
-function table(head: Row, rows: readonly Row[]): string {
+/** Of Markdown; all columns but the first are figures. */
+export function table(head: Row, rows: readonly Row[]): string {
   const widths = head.map((cell, at) =>
     Math.max(cell.length, ...rows.map((row) => row[at]?.length ?? 0)),
   );
