@@ -9,8 +9,10 @@ const chunks = 20_000;
 const rounds = 7;
 const words = ['Dhaka ', 'is the ', 'capital ', 'রাজধানী ', 'of ', 'Bangladesh. '];
 
+type Kind = 'text' | 'reasoning';
+
 interface Stream {
-  readonly head: readonly object[];
+  head(kind: Kind): readonly object[];
   /** One chunk of text. */
   text(word: string): object;
   /** One chunk of reasoning. */
@@ -29,24 +31,29 @@ function geminiChunk(part: object): object {
 }
 
 const openai: Stream = {
-  head: [openaiChunk({ role: 'assistant', content: '' })],
+  head: () => [openaiChunk({ role: 'assistant', content: '' })],
   text: (content) => openaiChunk({ content }),
   reasoning: (reasoning) => openaiChunk({ reasoning }),
 };
 
 const gemini: Stream = {
-  head: [],
+  head: () => [],
   text: (text) => geminiChunk({ text }),
   reasoning: (text) => geminiChunk({ text, thought: true }),
 };
 
 const anthropic: Stream = {
-  head: [
+  head: (kind) => [
     {
       type: 'message_start',
       message: { id: 'm', model: 'm', usage: { input_tokens: 9, output_tokens: 1 } },
     },
-    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    {
+      type: 'content_block_start',
+      index: 0,
+      content_block:
+        kind === 'text' ? { type: 'text', text: '' } : { type: 'thinking', thinking: '' },
+    },
   ],
   text: (text) => anthropicDelta({ type: 'text_delta', text }),
   reasoning: (thinking) => anthropicDelta({ type: 'thinking_delta', thinking }),
@@ -70,10 +77,10 @@ function bytesOf(event: object): Buffer {
 }
 
 /** µs a chunk: the least disturbed of the rounds. */
-function measure(name: DialectName, kind: 'text' | 'reasoning'): number {
+function measure(name: DialectName, kind: Kind): number {
   const stream = streams[name];
   const request = { model: 'm', messages: [], stream: true };
-  const head = stream.head.map(bytesOf);
+  const head = stream.head(kind).map(bytesOf);
   const body = Array.from({ length: chunks }, (_, index) =>
     bytesOf(stream[kind](words[index % words.length] ?? '')),
   );

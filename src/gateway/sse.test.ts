@@ -138,6 +138,30 @@ test('padding behind the text is passed on as it came, and is no text', () => {
   );
 });
 
+test('reasoning that is told twice counts once, and what only looks so is read in full', () => {
+  const twice = (reasoning: string, text: string): string =>
+    chunk({ reasoning, reasoning_details: [{ type: 'reasoning.text', text, index: 0 }] });
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.string({ minLength: 1 }), fc.constantFrom(null, 'x', 'other', '"')), {
+        minLength: 2,
+        maxLength: 10,
+      }),
+      (pairs) => {
+        const learned = new ChatEvents('"ours"', '"a/b"');
+        learned.read(twice('x', 'x'));
+        for (const [reasoning, other] of pairs) {
+          const event = Buffer.from(twice(reasoning, other ?? reasoning)).toString('latin1');
+          const read = learned.read(event);
+          assert.deepEqual(read, new ChatEvents('"ours"', '"a/b"').read(event));
+          assert.equal(read.generatedBytes, Buffer.byteLength(reasoning));
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 test('two choices in one event are both seen', () => {
   const chat = new ChatEvents('"ours"', '"a/b"');
   chat.read(chunk({ content: 'x' }));

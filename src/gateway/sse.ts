@@ -33,13 +33,18 @@ const nothing: ChatEvent = {
   error: null,
 };
 
-/** What stands around the generated text of an event, and around the random padding that OpenAI puts behind it. */
+/**
+ * What stands around the generated text of an event, and around a second text behind it: the random padding that OpenAI puts
+ * there, or the same reasoning once more, in `reasoning_details`.
+ */
 interface Template {
   readonly head: string;
-  /** From the closing quote of the text to the padding, or to the end. */
+  /** From the closing quote of the text to the second text, or to the end. */
   readonly middle: string;
-  /** From the closing quote of the padding; '' where there is none. */
+  /** From the closing quote of the second text; '' where there is none. */
   readonly tail: string;
+  /** The second text is the first. */
+  readonly isTwice: boolean;
   /** Bytes of the text that it was learned from. */
   readonly textBytes: number;
 }
@@ -80,6 +85,7 @@ export class ChatEvents {
     const text = event.slice(start, end);
     const padding = event.slice(paddingStart, paddingEnd);
     if (text.includes('\\') || padding.includes('\\')) return null;
+    if (from.isTwice && padding !== text) return null;
     return {
       text: `${to.head}${text}${to.middle}${padding}${to.tail}\n\n`,
       generatedBytes: end - start + this.#besideBytes,
@@ -127,8 +133,9 @@ export class ChatEvents {
     const delta = fields(choice.delta);
     const name = generatedNames.find((known) => typeof delta[known] === 'string' && delta[known]);
     if (!name) return;
-    const from = templateOf(eventIn, name, padded);
-    const to = templateOf(eventOut, name, padded);
+    const second = padded ? 'obfuscation' : delta.reasoning_details ? 'text' : null;
+    const from = templateOf(eventIn, name, second);
+    const to = templateOf(eventOut, name, second);
     if (!from || !to) return;
     this.#from = from;
     this.#to = to;
@@ -163,21 +170,29 @@ function stringSpan(event: string, name: string): readonly [number, number] | nu
   return [start, start + length];
 }
 
-function templateOf(event: string, name: string, padded: boolean): Template | null {
+/** @param second member with a second text */
+function templateOf(
+  event: string,
+  name: string,
+  second: 'obfuscation' | 'text' | null,
+): Template | null {
   const text = stringSpan(event, name);
   if (!text) return null;
   const head = event.slice(0, text[0]);
   const textBytes = text[1] - text[0];
   // What is written with escapes is longer than it is.
   if (event.lastIndexOf('\\', text[1]) >= text[0]) return null;
-  if (!padded) return { head, middle: event.slice(text[1]), tail: '', textBytes };
-  const padding = stringSpan(event, 'obfuscation');
+  const isTwice = second === 'text';
+  if (second === null) return { head, middle: event.slice(text[1]), tail: '', textBytes, isTwice };
+  const padding = stringSpan(event, second);
   if (!padding || padding[0] < text[1]) return null;
+  if (isTwice && event.slice(...padding) !== event.slice(...text)) return null;
   return {
     head,
     middle: event.slice(text[1], padding[0]),
     tail: event.slice(padding[1]),
     textBytes,
+    isTwice,
   };
 }
 
