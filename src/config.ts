@@ -194,6 +194,13 @@ export const settings = {
     3_600_000,
     'Time in ms for a provider to begin its answer.',
   ),
+  firstTokenTimeoutMs: integer(
+    'FIRST_TOKEN_TIMEOUT_MS',
+    300_000,
+    10,
+    3_600_000,
+    'Time in ms for a provider to begin the text of a stream, comments that keep it alive not counted.',
+  ),
   idleTimeoutMs: integer(
     'IDLE_TIMEOUT_MS',
     120_000,

@@ -15,11 +15,13 @@ import { Limits } from './gateway/admit.ts';
 import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
+import { Conversations } from './gateway/conversations.ts';
 import { Exchange } from './gateway/exchange.ts';
 import { Receipts } from './gateway/generation.ts';
 import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
+import { SharedRests } from './gateway/shared_rests.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
@@ -93,6 +95,7 @@ export async function startServer(
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
+    await startRouting(api, database, log);
     undo.unshift(await keepBooks(config, database, log));
     await Promise.all([startLease(config, lease, database), startApi(api, answers, database)]);
     undo.unshift(() => api.ledger.checkpoints.close().then(() => lease.stop()));
@@ -187,11 +190,13 @@ function buildApi(
       holdWaitMs: config.holdWaitMs,
     }),
     lengths: new Lengths(),
+    conversations: new Conversations(),
     own: database.sql,
     statements: lane(database, 'statements', 2),
     quotes: { sql: database.sql, bdtRate: config.bdtRate },
     relay: {
       maxEventBytes: config.maxAnswerBytes,
+      firstTokenTimeoutMs: config.firstTokenTimeoutMs,
       stalledClientMs: config.idleTimeoutMs,
       drainMs,
       keepAliveMs: config.keepAliveMs,
@@ -206,6 +211,13 @@ function buildApi(
     maxBodyBytes: config.maxBodyBytes,
     trustedProxies: config.trustedProxies,
   };
+}
+
+/** What the operator has set, and what other processes know, of offers and keys. */
+async function startRouting({ routes }: Api, database: Database, log: Log): Promise<void> {
+  const sql = lane(database, 'routing');
+  const warn = (message: string, error: unknown): void => log('warn', message, error);
+  await new SharedRests(sql, routes, warn).start();
 }
 
 /** What requests need to know of the database before the first of them. */

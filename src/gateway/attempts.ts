@@ -43,7 +43,7 @@ interface Tries {
 export async function firstAnswer<T>(
   { gateway, exchange, hold, route, request }: Tries,
   write: (target: Target) => string,
-  read: (call: UpstreamCall, target: Target) => Promise<T>,
+  read: (call: UpstreamCall, target: Target, askedAt: number) => Promise<T>,
 ): Promise<Answered<T>> {
   const failures = new Failures();
   const { attempts } = failures;
@@ -66,7 +66,7 @@ export async function firstAnswer<T>(
       try {
         await call.started;
         if (call.status !== 200) throw await refusalOf(call, target);
-        const answer = await read(call, target);
+        const answer = await read(call, target, askedAt);
         const now = performance.now();
         exchange.answeredAt = now;
         // What is answered in one piece takes as long as it is.

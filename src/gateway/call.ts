@@ -8,7 +8,8 @@ import type { Limits } from './admit.ts';
 import type { Attempt } from './attempts.ts';
 import type { KeyDirectory } from './authenticate.ts';
 import type { ChatRequest } from './chat_request.ts';
-import type { Route, Routes, Target } from './choose.ts';
+import type { Routes, Target } from './choose.ts';
+import type { Continued, Conversations } from './conversations.ts';
 import { type Circumstances, explanation } from './explanation.ts';
 import type { KeptAnswers } from './kept_answers.ts';
 import type { Lengths } from './lengths.ts';
@@ -26,6 +27,7 @@ export interface Gateway {
   readonly upstreams: Upstreams;
   readonly ledger: Ledger;
   readonly lengths: Lengths;
+  readonly conversations: Conversations;
   readonly relay: RelaySettings;
   readonly kept: KeptAnswers;
   readonly maxBodyBytes: number;
@@ -37,7 +39,7 @@ export interface Call {
   readonly gateway: Gateway;
   readonly exchange: Outlet;
   readonly request: ChatRequest;
-  readonly route: Route;
+  readonly route: Continued;
   readonly plan: Plan;
   readonly hold: OpenHold;
 }
@@ -111,7 +113,7 @@ export function usageText(usage: Usage, cost: string, cap: number | null): strin
 
 /** The settlement of an answer: what it cost, how much of it the client's limits cover, and what explains both. */
 export function endingOf(
-  { exchange, route, plan, hold }: Call,
+  { gateway, exchange, route, plan, hold }: Call,
   { target, attempts }: { readonly target: Target; readonly attempts: readonly Attempt[] },
   usage: Usage,
   isReported: boolean,
@@ -119,6 +121,7 @@ export function endingOf(
 ): Ending {
   const { cost, level } = priceUsage(usage, target.offer);
   const asked = route.model.id;
+  if (route.conversation !== null) gateway.conversations.answered(route.conversation, target);
   const mostCharged = plan.isCapped ? hold.granted : plan.most;
   return {
     outcome: isReported ? 'settled' : 'estimated',

@@ -17,7 +17,7 @@ import { dialects } from '../dialects/dialects.ts';
 import { ApiError } from '../errors.ts';
 import { Healths, type OfferHealth } from './health.ts';
 import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
-import { KeyRing } from './provider_keys.ts';
+import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
 
 /** One offer and the way to its provider. */
@@ -45,6 +45,8 @@ export interface Route {
   readonly targets: readonly Target[];
   /** Two of them cost the same, so that price alone does not tell which is tried first. */
   readonly isTied: boolean;
+  /** The client said how they are ordered. */
+  readonly isOrdered: boolean;
 }
 
 /** What a request says of where it wants to go. */
@@ -122,7 +124,13 @@ export class Routes {
       const offers = offersAt(model.dated, now, this.#margins);
       const targets = this.#targetsOf(model, offers, isRetired(model, now));
       if (targets.length > 0)
-        routes.set(model.id, { model, models: [model], targets, isTied: hasTie(targets) });
+        routes.set(model.id, {
+          model,
+          models: [model],
+          targets,
+          isTied: hasTie(targets),
+          isOrdered: false,
+        });
     }
     this.#routes = routes;
     // From this moment only: a clock that is set back finds the prices of then.
@@ -154,6 +162,13 @@ export class Routes {
     return this.#chooseCarefully(asked);
   }
 
+  /** By its name, which tells nothing of its text. */
+  keyNamed(name: string): ProviderKey | null {
+    for (const { keys } of this.rings.values())
+      for (const key of keys) if (key.name === name) return key;
+    return null;
+  }
+
   #chooseCarefully(asked: Asked): Route {
     const { fallbackModels, preferences } = asked;
     const { acrossModels, allowFallbacks, sort: own } = preferences ?? noPreferences;
@@ -182,7 +197,9 @@ export class Routes {
     });
     if (targets.length === 0) throw nobodyLeft(excluded);
     const models = [...new Set(targets.map(({ model }) => model))];
-    return { model: named.model, models, targets, isTied: false };
+    const isOrdered =
+      (preferences?.order.length ?? 0) > 0 || groups.some(({ sort }) => sort !== null);
+    return { model: named.model, models, targets, isTied: false, isOrdered };
   }
 
   #allows({ offer, model }: Target, asked: Asked, excluded: Excluded[]): boolean {

@@ -70,7 +70,8 @@ function describe({ model, targets }: Route): object {
 
 /** One offer: what one provider makes of the model, for which price. */
 function describeEndpoint(target: Target, model: Model): object {
-  const { offer } = target;
+  const { offer, health } = target;
+  const { status, latencyMs, throughput, uptime } = health.report(performance.now());
   return {
     name: `${nameOf(target)} | ${model.id}`,
     provider_name: nameOf(target),
@@ -79,6 +80,10 @@ function describeEndpoint(target: Target, model: Model): object {
     max_completion_tokens: offer.maxOutputTokens,
     pricing: offerPricing(offer),
     supported_parameters: model.supportedParameters,
+    status,
+    latency_ms: latencyMs === null ? null : Math.round(latencyMs),
+    throughput: throughput === null ? null : Math.round(throughput),
+    uptime_last_30m: uptime,
   };
 }
 

@@ -13,6 +13,8 @@ export type RelayEnding = 'complete' | 'broken' | 'left' | 'exhausted' | 'overru
 
 export interface RelaySettings {
   readonly maxEventBytes: number;
+  /** From asking a provider to the first event of its stream; ms. */
+  readonly firstTokenTimeoutMs: number;
   /** How long a client may take to read anything at all; ms. */
   readonly stalledClientMs: number;
   /** How long a finished answer whose client has left is read on for its usage; ms. */

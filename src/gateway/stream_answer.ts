@@ -21,21 +21,25 @@ import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
 import { credible, emptyAnswer, estimateUsage, isEmpty, priceUsage } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
-import { UpstreamBroken } from './upstream.ts';
+import { UpstreamBroken, type UpstreamCall } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
 export async function streamAnswer(call: Call): Promise<void> {
   const { gateway, exchange, request, plan, hold } = call;
   const cap = capOf(call);
   const write = requestWriter(request, cap);
-  const answered = await firstAnswer(call, write, async (upstream, { dialect, offer }) => {
+  const answered = await firstAnswer(call, write, async (upstream, { dialect, offer }, askedAt) => {
     if (!dialect.isStream(upstream.header('content-type')))
       throw new UpstreamBroken('the provider did not stream');
     const id = `"chatcmpl-${exchange.plainId}"`;
     const model = JSON.stringify(offer.model);
     const reader = dialect.readStream(gateway.relay.maxEventBytes, request);
     const relay = new ChatRelay(upstream, reader, request.choices, id, model, gateway.relay);
-    await relay.opened;
+    await inTime(
+      relay,
+      upstream,
+      gateway.relay.firstTokenTimeoutMs - (performance.now() - askedAt),
+    );
     return relay;
   });
   const relay = answered.answer;
@@ -50,6 +54,16 @@ export async function streamAnswer(call: Call): Promise<void> {
   relay.start(exchange, coverage, plan.allowedTokens, isAlive);
   const ended = await relay.ended;
   await settleStream(call, answered, ended, cap);
+}
+
+/** A provider that says nothing but that it lives is as good as silent. @throws UpstreamBroken */
+async function inTime(relay: ChatRelay, upstream: UpstreamCall, ms: number): Promise<void> {
+  const timer = setTimeout(() => upstream.abort(), Math.max(0, ms));
+  try {
+    await relay.opened;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const streamHeaders: readonly string[] = [

@@ -1,0 +1,136 @@
+/** Breakers and benched keys are known to every process of a database; several keys share the work. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Hostile, startHostile } from './hostile.ts';
+import { behaviours, failure, good, json, sse } from './hostile_behaviours.ts';
+import { type Installation, startInstallation } from './installation.ts';
+import { twoOffers } from './providers.ts';
+import { openSharedDatabase } from './shared_database.ts';
+
+const stack = new AsyncDisposableStack();
+let groq: Hostile;
+let deepinfra: Hostile;
+let first: Installation;
+let second: Installation;
+let third: () => Promise<Installation>;
+
+before(async () => {
+  const database = stack.use(await openSharedDatabase());
+  [groq, deepinfra] = await Promise.all([startHostile(), startHostile()]);
+  for (const hostile of [groq, deepinfra]) stack.defer(() => hostile.close());
+  const env = {
+    GROQ_API_KEY: 'key-one, key-two,key-three',
+    GROQ_BASE_URL: groq.baseUrl,
+    DEEPINFRA_API_KEY: 'test',
+    DEEPINFRA_BASE_URL: deepinfra.baseUrl,
+    RATE_LIMIT_RPM: '0',
+    FIRST_TOKEN_TIMEOUT_MS: '500',
+    AKAI_SECRET: 'one secret for every server of these tests',
+  };
+  third = async () => stack.use(await startInstallation({ databaseUrl: database.url, env }));
+  [first, second] = await Promise.all([third(), third()]);
+});
+after(() => stack.disposeAsync());
+
+async function ask({ baseUrl, key }: Installation, body: object = {}): Promise<Response> {
+  const messages = [{ role: 'user', content: 'Hello' }];
+  const response = await fetch(`${baseUrl}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify({ model: twoOffers, messages, max_tokens: 5, ...body }),
+    signal: AbortSignal.timeout(20_000),
+  });
+  await response.text();
+  return response;
+}
+
+async function statusOf({ baseUrl, key }: Installation, provider: string): Promise<unknown> {
+  const headers = { authorization: `Bearer ${key}` };
+  const response = await fetch(`${baseUrl}/models/${twoOffers}/endpoints`, { headers });
+  // as: the form of this answer
+  const { data } = (await response.json()) as {
+    data: { endpoints: { tag: string; status: string }[] };
+  };
+  return data.endpoints.find(({ tag }) => tag === provider)?.status;
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 250; tries += 1) {
+    if (await holds()) return;
+    await sleep(20);
+  }
+  assert.fail(what);
+}
+
+const keysAsked = (hostile: Hostile): string[] =>
+  hostile.received.map(({ headers }) => headers.authorization?.slice('Bearer '.length) ?? '');
+
+test('a breaker that opens in one process is open in the others, and in one that starts later', async () => {
+  groq.behave(good());
+  deepinfra.behave(failure(500));
+  for (let request = 0; request < 6; request += 1)
+    await ask(first, { provider: { order: ['deepinfra'] } });
+  assert.equal(await statusOf(first, 'deepinfra'), 'open');
+  await until(
+    'the second heard nothing',
+    async () => (await statusOf(second, 'deepinfra')) === 'open',
+  );
+  const later = await third();
+  assert.notEqual(await statusOf(later, 'deepinfra'), 'closed');
+  deepinfra.behave(good());
+  assert.equal((await ask(later, { provider: { only: ['deepinfra'] } })).status, 200);
+  for (const server of [first, second, later])
+    await until('it stays open', async () => (await statusOf(server, 'deepinfra')) === 'closed');
+});
+
+test('keys take turns; one that is not accepted rests, in every process', async () => {
+  groq.behave(good());
+  groq.forget();
+  const only = { provider: { only: ['groq'] } };
+  for (let request = 0; request < 6; request += 1) await ask(first, only);
+  assert.deepEqual(new Set(keysAsked(groq)), new Set(['key-one', 'key-two', 'key-three']));
+  groq.behave(({ headers }) =>
+    headers.authorization === 'Bearer key-two' ? failure(401) : json(),
+  );
+  for (let request = 0; request < 6; request += 1)
+    assert.equal((await ask(first, only)).status, 200);
+  groq.forget();
+  for (let request = 0; request < 6; request += 1) await ask(first, only);
+  assert.ok(!keysAsked(groq).includes('key-two'));
+  await until('the second still asks with it', async () => {
+    groq.forget();
+    for (let request = 0; request < 6; request += 1) await ask(second, only);
+    return !keysAsked(groq).includes('key-two');
+  });
+});
+
+test('a key that asked too often makes room for the next; all of them, for a 429', async () => {
+  groq.behave(({ headers }) =>
+    headers.authorization === 'Bearer key-one' ? failure(429, { retryAfter: '30' }) : json(),
+  );
+  const only = { provider: { only: ['groq'] } };
+  for (let request = 0; request < 4; request += 1)
+    assert.equal((await ask(first, only)).status, 200);
+  groq.behave(failure(429, { retryAfter: '30' }));
+  const refused = await ask(first, only);
+  assert.equal(refused.status, 429);
+  assert.equal(refused.headers.get('retry-after'), '30');
+});
+
+test('a stream that only says that it lives is given up for the next offer', async () => {
+  groq.behave(good());
+  deepinfra.behave(() =>
+    sse(
+      (function* () {
+        for (;;) yield ': still here';
+      })(),
+      { paceMs: 50 },
+    ),
+  );
+  const asked = { stream: true, provider: { order: ['deepinfra'] } };
+  const response = await ask(first, asked);
+  assert.equal(response.status, 200);
+  assert.equal(deepinfra.received.at(-1)?.finished, false);
+  deepinfra.behave(behaviours.noFinish);
+});
