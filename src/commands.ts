@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ParseArgsOptionsConfig } from 'node:util';
 import { createAccount, findAccount } from './accounts/accounts.ts';
-import { createKey, findKey, type KeyRecord, listKeys, revokeKey } from './accounts/keys.ts';
+import { createKey, findKey, keyState, listKeys, revokeKey } from './accounts/keys.ts';
 import { parseNetwork } from './accounts/networks.ts';
 import { archive, verifyArchives } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
@@ -20,8 +20,10 @@ import {
   useJson,
   withUse,
 } from './commands/key_limits.ts';
+import { readMoment } from './commands/moment.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
+import { userSet } from './commands/user_set.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -63,6 +65,12 @@ export const commands: Readonly<Record<string, Command>> = {
     sentence: 'Make an account and its wallet.',
     options: { email: string, password: string, admin: { type: 'boolean' } },
     run: withDatabase(createUser),
+  },
+  'user set': {
+    usage: '--email ADDRESS --retired-models refuse|replace',
+    sentence: 'Say whether retired models are refused, or answered by their successors.',
+    options: { email: string, 'retired-models': string },
+    run: withDatabase(setUser),
   },
   'key create': {
     usage:
@@ -224,6 +232,13 @@ async function createUser(given: Arguments, { sql }: Database, config: Config): 
   return { json: account, text: `Account ${account.email} made, id ${account.id}.` };
 }
 
+async function setUser(given: Arguments, database: Database): Promise<Said> {
+  const choice = required(given, 'retired-models');
+  const said = await userSet(database.sql, await accountOf(given, database), choice);
+  if (!said) throw new UsageError('--retired-models must be refuse or replace.');
+  return said;
+}
+
 async function createUserKey(given: Arguments, database: Database): Promise<Said> {
   const name = required(given, 'name');
   if (name.length > 100) throw new UsageError('--name must have at most 100 characters.');
@@ -269,19 +284,11 @@ function networks({ values }: Arguments): string[] {
   });
 }
 
-const isoDate =
-  /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}:\d{2})?)?$/i;
-
-/** A day alone means its first moment; a time without a zone is UTC. */
 function expiry(given: Arguments): Date | null {
   const text = optional(given, 'expires');
   if (text === null) return null;
-  const [, day = '', time = '00:00', zone = 'Z'] = isoDate.exec(text.trim()) ?? [];
-  const date = new Date(`${day}T${time}${zone.toUpperCase()}`);
-  // Date.parse accepts the 31st of February and means the 3rd of March.
-  const calendar = new Date(`${day}T00:00Z`);
-  const exists = !Number.isNaN(date.getTime()) && calendar.toISOString().startsWith(day);
-  if (!exists)
+  const date = readMoment(text);
+  if (!date)
     throw new UsageError(
       `--expires takes a date such as 2027-06-30 or 2027-06-30T18:00:00+06:00, not "${text}".`,
     );
@@ -292,20 +299,17 @@ async function listUserKeys(given: Arguments, database: Database): Promise<Said>
   const account = await accountOf(given, database);
   const records = await listKeys(database.sql, account.id);
   const used = await withUse(database.sql, records);
-  const keys = used.map(([{ userId: _user, walletId: _wallet, ...shown }, use]) => ({
-    ...shown,
-    ...useJson(use),
-  }));
+  const keys = used.map(
+    ([{ userId: _user, walletId: _wallet, replaceRetired: _, ...shown }, use]) => ({
+      ...shown,
+      ...useJson(use),
+    }),
+  );
   const lines = used.map(
     ([record, use]) =>
-      `${record.id}  …${record.lastFour}  ${state(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}  (${limitsText(use)})`,
+      `${record.id}  …${record.lastFour}  ${keyState(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}  (${limitsText(use)})`,
   );
   return { json: { keys }, text: lines.join('\n') || `${account.email} has no keys.` };
-}
-
-function state({ revokedAt, expiresAt }: KeyRecord): string {
-  if (revokedAt) return 'revoked';
-  return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }
 
 function noSuchKey(id: string): ApiError {

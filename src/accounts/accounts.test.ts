@@ -142,6 +142,7 @@ test('a key is found by its hash with all that was asked for, and its text is no
     expiresAt,
     revokedAt: null,
     errorFormat: 'text',
+    replaceRetired: false,
     demo: false,
   });
   const rows = await sql`SELECT api_keys::text AS row FROM api_keys`;

@@ -11,6 +11,18 @@ export interface Account {
   readonly admin: boolean;
 }
 
+/** What an account wants where it asks for a model that its vendor has retired: a refusal, or an answer of its successor. */
+export type RetiredModels = 'refuse' | 'replace';
+
+export function isRetiredModels(text: string): text is RetiredModels {
+  return text === 'refuse' || text === 'replace';
+}
+
+/** Every process knows within a second. */
+export async function setRetiredModels(sql: Sql, id: string, choice: RetiredModels): Promise<void> {
+  await sql`UPDATE users SET retired_models = ${choice}, updated_at = now() WHERE id = ${id}`;
+}
+
 /** One spelling for each address: without outer spaces, lower case, composed characters. */
 function normaliseEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();

@@ -61,6 +61,14 @@ export interface KeyRecord {
   /** Made by the installation itself; good for nothing once a provider is real. */
   readonly demo: boolean;
   readonly createdAt: Date;
+  /** Its account wants a retired model to be answered by its successor. */
+  readonly replaceRetired: boolean;
+}
+
+/** For people. */
+export function keyState({ revokedAt, expiresAt }: KeyRecord): string {
+  if (revokedAt) return 'revoked';
+  return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }
 
 interface NewKey {
@@ -77,7 +85,8 @@ interface NewKey {
 const columns = (sql: Sql) => sql`
   id, user_id AS "userId", wallet_id AS "walletId", name, last_four AS "lastFour",
   to_json(allowed_networks) AS "allowedNetworks", expires_at AS "expiresAt", revoked_at AS "revokedAt",
-  error_format AS "errorFormat", demo, created_at AS "createdAt"`;
+  error_format AS "errorFormat", demo, created_at AS "createdAt",
+  (SELECT retired_models = 'replace' FROM users WHERE users.id = api_keys.user_id) AS "replaceRetired"`;
 
 /** Makes a key. Its text is in the answer and nowhere else. */
 export async function createKey(sql: Sql, options: NewKey): Promise<{ id: string; key: string }> {

@@ -93,9 +93,11 @@ export function endedBy(
   return cap === plan.ceiling ? 'max_cost' : hold.endedBy;
 }
 
-/** Tells the client that its answer was limited to what the wallet, or its `max_cost`, can pay. */
-export function clampedHeader(cap: number | null): readonly string[] {
-  return cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
+/** Tells the client that its answer was limited to what the wallet, or its `max_cost`, can pay, and that another model answers. */
+export function noticeHeaders({ route }: Call, cap: number | null): readonly string[] {
+  const clamped = cap === null ? [] : ['x-max-tokens-clamped', String(cap)];
+  const { replaces, model } = route;
+  return replaces ? [...clamped, 'x-model-replaced', `${replaces} -> ${model.id}`] : clamped;
 }
 
 /** What is put into the usage of a provider, as JSON texts by member: a provider may report a cost of its own, which is not what the client pays. */

@@ -65,7 +65,7 @@ async function answerChat(
   request: ChatRequest,
   exchange: Outlet,
 ): Promise<void> {
-  const chosen = gateway.routes.choose(request);
+  const chosen = gateway.routes.choose(request, record.replaceRetired);
   const route = gateway.conversations.continued(chosen, request, record.userId);
   const plan = planOf(request, route, gateway.lengths);
   const hold = await OpenHold.take(gateway.ledger, {

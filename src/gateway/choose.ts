@@ -47,6 +47,8 @@ export interface Route {
   readonly isTied: boolean;
   /** The client said how they are ordered. */
   readonly isOrdered: boolean;
+  /** Id of the retired model that was asked for, where this one answers in its place. */
+  readonly replaces?: string;
 }
 
 /** What a request says of where it wants to go. */
@@ -150,10 +152,13 @@ export class Routes {
 
   /**
    * The offers that may answer a request, in the order in which they are tried.
+   * @param replaceRetired whether the successor of a retired model may answer in its place
    * @throws ApiError model_not_found, naming the successor of a retired model; no_allowed_provider where the client's
    * own wishes leave none; no_provider when nobody offers it now
    */
-  choose(asked: Asked): Route {
+  choose(asked: Asked, replaceRetired = false): Route {
+    const replaced = replaceRetired ? this.#replaced(asked) : null;
+    if (replaced) return replaced;
     if (asked.preferences === null && asked.fallbackModels.length === 0) {
       const model = this.#catalogue.find(asked.model);
       const route = model && this.#routeOf(model);
@@ -167,6 +172,15 @@ export class Routes {
     for (const { keys } of this.rings.values())
       for (const key of keys) if (key.name === name) return key;
     return null;
+  }
+
+  /** The successor's route, where the model that was asked for is gone and has one. */
+  #replaced(asked: Asked): Route | null {
+    const { model, sort } = this.#named(asked.model, 'model');
+    const heir = this.#isGone(model) ? this.#successor(model) : null;
+    if (!heir) return null;
+    const suffix = sort ? asked.model.slice(asked.model.lastIndexOf(':')) : '';
+    return { ...this.choose({ ...asked, model: heir.id + suffix }), replaces: model.id };
   }
 
   #chooseCarefully(asked: Asked): Route {

@@ -29,10 +29,10 @@ export async function quote(
   gateway: QuoteGateway,
   exchange: Exchange,
   _rest: string,
-  { id, walletId }: KeyRecord,
+  { id, walletId, replaceRetired }: KeyRecord,
 ): Promise<void> {
   const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
-  const route = gateway.routes.choose(request);
+  const route = gateway.routes.choose(request, replaceRetired);
   const plan = planOf(request, route, gateway.lengths);
   const { sql } = gateway.quotes;
   const purse = { ...(await fundsOf(sql, walletId)), key: await keyFunds(sql, id) };

@@ -9,10 +9,10 @@ import { type Answered, firstAnswer } from './attempts.ts';
 import {
   type Call,
   capOf,
-  clampedHeader,
   endedBy,
   endingOf,
   mostWithCap,
+  noticeHeaders,
   requestWriter,
   usageEdits,
   usageText,
@@ -49,7 +49,7 @@ export async function streamAnswer(call: Call): Promise<void> {
     relay.abandon();
     throw hold.refused ?? error;
   });
-  exchange.head([...streamHeaders, ...clampedHeader(cap)]);
+  exchange.head([...streamHeaders, ...noticeHeaders(call, cap)]);
   const isAlive = (): boolean => gateway.ledger.lease.isAlive();
   relay.start(exchange, coverage, plan.allowedTokens, isAlive);
   const ended = await relay.ended;

@@ -7,8 +7,8 @@ import {
   bookRefused,
   type Call,
   capOf,
-  clampedHeader,
   endingOf,
+  noticeHeaders,
   requestWriter,
   usageEdits,
   usageText,
@@ -52,7 +52,7 @@ export async function wholeAnswer(call: Call): Promise<void> {
     model: JSON.stringify(answered.target.offer.model),
     usage: reported ? withCost : usageText(usage, cost, cap),
   });
-  exchange.json(body, ['x-cost-usd', cost, ...clampedHeader(cap)]);
+  exchange.json(body, ['x-cost-usd', cost, ...noticeHeaders(call, cap)]);
 }
 
 /** @throws UpstreamBroken for what is no chat completion */
