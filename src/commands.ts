@@ -21,6 +21,7 @@ import {
   withUse,
 } from './commands/key_limits.ts';
 import { readMoment } from './commands/moment.ts';
+import { offerCommands } from './commands/offers.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
 import { userSet } from './commands/user_set.ts';
@@ -152,6 +153,7 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { days: string },
     run: withDatabase(reviewReceipts),
   },
+  ...offerCommands,
   verify: {
     usage: 'FILE [--public-key FILE]',
     sentence: 'Check a signed receipt by itself; ends with exit code 1 and what does not fit.',

@@ -21,6 +21,7 @@ import { Receipts } from './gateway/generation.ts';
 import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
+import { OverrideWatch } from './gateway/overrides.ts';
 import { SharedRests } from './gateway/shared_rests.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
@@ -217,6 +218,7 @@ function buildApi(
 async function startRouting({ routes }: Api, database: Database, log: Log): Promise<void> {
   const sql = lane(database, 'routing');
   const warn = (message: string, error: unknown): void => log('warn', message, error);
+  await new OverrideWatch(sql, routes, warn).start();
   await new SharedRests(sql, routes, warn).start();
 }
 

@@ -134,3 +134,58 @@ test('a stream that only says that it lives is given up for the next offer', asy
   assert.equal(deepinfra.received.at(-1)?.finished, false);
   deepinfra.behave(behaviours.noFinish);
 });
+
+test('what the operator sets for offers is in force everywhere within a second, and written down', async () => {
+  for (const hostile of [groq, deepinfra]) hostile.behave(good());
+  const set = (...args: string[]) =>
+    first.akai('offer', 'set', '--model', twoOffers, '--by', 'rahim', ...args);
+  await ask(second, { provider: { only: ['groq'] } });
+  await ask(second, { provider: { only: ['deepinfra'] } });
+  const answersFirst = async (): Promise<string> => {
+    for (const hostile of [groq, deepinfra]) hostile.forget();
+    await ask(second);
+    return groq.received.length > 0 ? 'groq' : 'deepinfra';
+  };
+  await set('--provider', 'groq', '--place', '1');
+  await until('the place is not known', async () => (await answersFirst()) === 'groq');
+  await set('--provider', 'groq', '--enabled', 'no');
+  await until('it is still asked', async () => (await answersFirst()) === 'deepinfra');
+  await set('--provider', 'deepinfra', '--input', '1000', '--output', '2000', '--margin', '10');
+  const priced = async (): Promise<string | null> => {
+    const { baseUrl, key } = second;
+    const messages = [{ role: 'user', content: 'Hello' }];
+    const response = await fetch(`${baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: JSON.stringify({ model: twoOffers, messages, max_tokens: 10 }),
+    });
+    await response.text();
+    return response.headers.get('x-cost-usd');
+  };
+  // 24 and 10 tokens at 1.1 and 2.2 thousandths of a dollar.
+  await until('the old price is charged', async () => (await priced()) === '0.0484');
+  await set('--enabled', 'no', '--provider', 'deepinfra');
+  await until('it is sold', async () => (await ask(second)).status === 503);
+  for (const provider of ['groq', 'deepinfra'])
+    await set(
+      ...['--provider', provider, '--enabled', 'default', '--prices', 'default'],
+      ...['--margin', 'default', '--place', 'default'],
+    );
+  await until('it is not sold again', async () => (await ask(second)).status === 200);
+  const { overrides } = await first.akai<{ overrides: unknown[] }>('offer', 'list');
+  assert.deepEqual(overrides, []);
+  const { changes } = await first.akai<{ changes: { who: string }[] }>('offer', 'history');
+  assert.equal(changes.length, 13);
+  assert.ok(changes.every(({ who }) => who === 'rahim'));
+  for (const wrong of [
+    ['--model', 'nobody/nothing'],
+    ['--model', twoOffers],
+    ['--model', twoOffers, '--provider', 'openai', '--place', '1'],
+    ['--model', twoOffers, '--provider', 'groq', '--place', '0'],
+    ['--model', twoOffers, '--provider', 'groq', '--input', '1'],
+    ['--model', twoOffers, '--input', '1', '--output', '1'],
+    ['--model', twoOffers, '--margin', '1001'],
+  ])
+    await assert.rejects(first.akai('offer', 'set', ...wrong));
+  assert.equal((await first.akai('audit')).ok, true);
+});

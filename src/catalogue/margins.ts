@@ -2,7 +2,7 @@
 
 export interface Margins {
   /** Millionths added to the prices of a model. */
-  of(modelId: string): number;
+  of(modelId: string, provider?: string): number;
 }
 
 export const noMargin: Margins = { of: () => 0 };

@@ -73,7 +73,7 @@ export function offersAt(
     .map((offer) => {
       const period = offer.periods.findLast(({ from }) => from <= moment) ?? offer.periods[0];
       if (!period) throw new RangeError(`${offer.model} at ${offer.provider} has no prices.`);
-      return offerOf(offer, period.prices, margins.of(offer.model));
+      return offerOf(offer, period.prices, margins.of(offer.model, offer.provider));
     })
     .sort((a, b) => blendedPrice(a) - blendedPrice(b));
 }
@@ -81,7 +81,9 @@ export function offersAt(
 /** Every version of the prices, past and to come: what a receipt may ever name. */
 export function allVersions(dated: readonly DatedOffer[], margins: Margins): readonly Offer[] {
   return dated.flatMap((offer) =>
-    offer.periods.map(({ prices }) => offerOf(offer, prices, margins.of(offer.model))),
+    offer.periods.map(({ prices }) =>
+      offerOf(offer, prices, margins.of(offer.model, offer.provider)),
+    ),
   );
 }
 

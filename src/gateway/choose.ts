@@ -16,6 +16,7 @@ import type { Dialect } from '../dialects/dialect.ts';
 import { dialects } from '../dialects/dialects.ts';
 import { ApiError } from '../errors.ts';
 import { Healths, type OfferHealth } from './health.ts';
+import { Overrides } from './overrides.ts';
 import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
 import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
@@ -25,6 +26,8 @@ export interface Target {
   readonly offer: Offer;
   readonly model: Model;
   readonly health: OfferHealth;
+  /** Where the operator put it among the others; infinity for nowhere. */
+  readonly place: number;
   readonly dialect: Dialect;
   readonly origin: string;
   /** Path before the dialect's own. */
@@ -94,6 +97,7 @@ export class Routes {
   readonly #parameters: ReadonlySet<string>;
   /** The routes at the prices that hold from `#from` until before `#until`. */
   #routes: ReadonlyMap<string, Route> = new Map();
+  #overrides = new Overrides([]);
   #from = 0;
   #until = 0;
 
@@ -122,8 +126,9 @@ export class Routes {
     if (now < this.#until && now >= this.#from) return this.#routes;
     const models = [...this.#catalogue.models.values()];
     const routes = new Map<string, Route>();
+    const margins = this.#overrides.over(this.#margins);
     for (const model of models) {
-      const offers = offersAt(model.dated, now, this.#margins);
+      const offers = offersAt(this.#overrides.offersOf(model), now, margins);
       const targets = this.#targetsOf(model, offers, isRetired(model, now));
       if (targets.length > 0)
         routes.set(model.id, {
@@ -143,6 +148,20 @@ export class Routes {
     const dated = models.flatMap((model) => model.dated);
     this.#until = Math.min(nextChange(dated, now), ...sunsets);
     return routes;
+  }
+
+  /** Every version of the prices that may be charged once these overrides are in force. */
+  versionsWith(overrides: Overrides): readonly Offer[] {
+    const margins = overrides.over(this.#margins);
+    return [...this.#catalogue.models.values()].flatMap((model) =>
+      allVersions(overrides.offersOf(model), margins),
+    );
+  }
+
+  /** Brings them into force; what was accepted before is charged as it was. */
+  override(overrides: Overrides): void {
+    this.#overrides = overrides;
+    this.#until = 0;
   }
 
   /** The model of an id or alias; null when there is none. */
@@ -267,25 +286,35 @@ export class Routes {
 
   /** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
   #targetsOf(model: Model, offers: readonly Offer[], isGone: boolean): readonly Target[] {
-    const health = ({ provider }: Offer) => this.healths.of(`${model.id}@${provider}`);
+    const own = ({ provider }: Offer) => ({
+      model,
+      health: this.healths.of(`${model.id}@${provider}`),
+      place: this.#overrides.placeOf(model.id, provider),
+    });
     const real = offers.flatMap((offer) => {
-      const provider = providers.get(offer.provider);
-      const access = this.#config.providers.get(offer.provider);
-      if (!provider || !access || !isReal(access)) return [];
-      const baseUrl = access.baseUrl || provider.baseUrl;
-      if (!isWhole(baseUrl)) return [];
-      const keys = this.#ring(provider, access.apiKey);
-      return [target(offer, model, health(offer), baseUrl, keys)];
+      const way = this.#wayTo(offer.provider);
+      return way ? [target(offer, own(offer), way.baseUrl, way.keys)] : [];
     });
     const sandboxUrl = this.#sandboxUrl;
-    if (real.length > 0 && !isGone) return real;
+    // Also of those that are switched off.
+    const isServed = model.dated.some(({ provider }) => this.#wayTo(provider) !== null);
+    if (isServed && !isGone) return real.toSorted(byPlace);
     if (sandboxUrl === null) return [];
     return offers.slice(0, 1).flatMap((offer) => {
       const provider = providers.get(offer.provider);
       if (!provider) return [];
       const keys = this.#ring(provider, 'sandbox');
-      return [target(offer, model, health(offer), sandboxUrl, keys)];
+      return [target(offer, own(offer), sandboxUrl, keys)];
     });
+  }
+
+  /** Null for a provider that is not set up. */
+  #wayTo(id: string): { readonly baseUrl: string; readonly keys: KeyRing } | null {
+    const provider = providers.get(id);
+    const access = this.#config.providers.get(id);
+    if (!provider || !access || !isReal(access)) return null;
+    const baseUrl = access.baseUrl || provider.baseUrl;
+    return isWhole(baseUrl) ? { baseUrl, keys: this.#ring(provider, access.apiKey) } : null;
   }
 
   /** Made once: what is known of the keys outlives the routes. */
@@ -303,6 +332,10 @@ export class Routes {
 
 function notFound(what: string, param: 'model' | 'models'): ApiError {
   return new ApiError('model_not_found', { message: `Model not found: ${what}`, param });
+}
+
+function byPlace(one: Target, other: Target): number {
+  return one.place === other.place ? 0 : one.place - other.place;
 }
 
 function isCalm({ health }: Target): boolean {
@@ -335,8 +368,7 @@ const standardHeaders: readonly string[] = [
 
 function target(
   offer: Offer,
-  model: Model,
-  health: OfferHealth,
+  own: Pick<Target, 'model' | 'health' | 'place'>,
   baseUrl: string,
   keys: KeyRing,
 ): Target {
@@ -345,8 +377,7 @@ function target(
   const dialect = dialects[provider?.dialect ?? 'openai'];
   return {
     offer,
-    model,
-    health,
+    ...own,
     dialect,
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),

@@ -6,6 +6,7 @@ import type { Preferences, Sort } from './preferences.ts';
 export interface Ranked {
   readonly offer: Offer;
   readonly health: OfferHealth;
+  readonly place: number;
 }
 
 /** Prompts are longer than answers; three to one is the usual blend for comparing prices. */
@@ -37,7 +38,7 @@ export function ranked<T extends Ranked>(
 }
 
 function gradesOf(
-  { offer, health }: Ranked,
+  { offer, health, place: own }: Ranked,
   { order, leastThroughput, mostLatencyMs }: Preferences,
   sort: Sort | null,
   now: number,
@@ -53,6 +54,7 @@ function gradesOf(
     health.isAvailable(now) ? 0 : 1,
     place === -1 ? order.length : place,
     isSlow ? 1 : 0,
+    sort === null ? own : 0,
     // What was not measured lately comes first, and is measured by that.
     ...(sort === 'latency' ? [latency ?? 0] : []),
     ...(sort === 'throughput' ? [-(throughput ?? Number.POSITIVE_INFINITY)] : []),
