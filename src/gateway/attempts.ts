@@ -1,4 +1,5 @@
 /** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Model } from '../catalogue/catalogue.ts';
 import { Unreadable, Unsupported } from '../dialects/dialect.ts';
 import { ApiError } from '../errors.ts';
@@ -48,43 +49,56 @@ export async function firstAnswer<T>(
   const failures = new Failures();
   const { attempts } = failures;
   hold.attempts = attempts;
-  for (const target of inTurn(route.targets)) {
-    const body = failures.rulesOut(target) ? null : written(write, target);
-    if (typeof body !== 'string') {
-      target.health.dropped();
-      if (body) failures.cannot(target, body);
-      continue;
-    }
-    const tried: ProviderKey[] = [];
-    let next: ProviderKey | null = target.keys.next(performance.now());
-    while (next) {
-      const key: ProviderKey = next;
-      const call = gateway.upstreams.send(target, key, body, request.stream);
-      const askedAt = performance.now();
-      exchange.whenLeft(() => call.abort());
-      hold.whenRefused(() => call.abort());
-      try {
-        await call.started;
-        if (call.status !== 200) throw await refusalOf(call, target);
-        const answer = await read(call, target, askedAt);
-        const now = performance.now();
-        exchange.answeredAt = now;
-        // What is answered in one piece takes as long as it is.
-        target.health.succeeded(now, request.stream ? now - askedAt : null);
-        target.keys.worked(key);
-        return { target, answer, attempts, askedAt };
-      } catch (error) {
-        call.abort();
-        if (hold.refused || exchange.left) target.health.dropped();
-        if (hold.refused) throw hold.refused;
-        if (exchange.left) throw new ClientLeft();
-        next = failures.nextKey(target, key, tried, call, error);
-        tried.push(key);
+  let { targets } = route;
+  for (let round = 1; targets.length > 0; round += 1) {
+    for (const target of inTurn(targets)) {
+      const body = failures.rulesOut(target) ? null : written(write, target);
+      if (typeof body !== 'string') {
+        target.health.dropped();
+        if (body) failures.cannot(target, body);
+        continue;
+      }
+      const tried: ProviderKey[] = [];
+      let next: ProviderKey | null = target.keys.next(performance.now());
+      while (next) {
+        const key: ProviderKey = next;
+        const call = gateway.upstreams.send(target, key, body, request.stream);
+        const askedAt = performance.now();
+        exchange.whenLeft(() => call.abort());
+        hold.whenRefused(() => call.abort());
+        try {
+          await call.started;
+          if (call.status !== 200) throw await refusalOf(call, target);
+          const answer = await read(call, target, askedAt);
+          const now = performance.now();
+          exchange.answeredAt = now;
+          // What is answered in one piece takes as long as it is.
+          target.health.succeeded(now, request.stream ? now - askedAt : null);
+          target.keys.worked(key);
+          return { target, answer, attempts, askedAt };
+        } catch (error) {
+          call.abort();
+          if (hold.refused || exchange.left) target.health.dropped();
+          if (hold.refused) throw hold.refused;
+          if (exchange.left) throw new ClientLeft();
+          next = failures.nextKey(target, key, tried, call, error);
+          tried.push(key);
+        }
       }
     }
+    targets = await failures.next(route.targets, round);
+    if (hold.refused) throw hold.refused;
+    if (exchange.left) throw new ClientLeft();
   }
   throw failures.told();
 }
+
+/** How often all offers are asked at most, how long after the first they may be asked again, and the pause before the second time; ms. */
+const mostRounds = 5;
+const againForMs = 10_000;
+const firstPauseMs = 20;
+/** A provider that wants to be left alone for no longer is waited for, where all others fail; ms. */
+const shortWaitMs = 2000;
 
 /** Those that should be left alone for a while come last: they are asked where nobody else could answer. */
 function* inTurn(targets: readonly Target[]): Generator<Target> {
@@ -112,6 +126,28 @@ class Failures {
   #unsupported: Unsupported | null = null;
   /** The request itself was refused: no other provider of this model would do better, but another model may. */
   #final: { readonly model: Model; readonly error: ApiError } | null = null;
+
+  readonly #startedAt = performance.now();
+  /** Failed in a way that may pass. */
+  readonly #passing = new Set<Target>();
+
+  /** Waits, then says who may be asked once more: where there is a choice, those whose trouble may have passed. */
+  async next(targets: readonly Target[], round: number): Promise<readonly Target[]> {
+    const isOver = performance.now() - this.#startedAt > againForMs;
+    if (targets.length < 2 || round >= mostRounds || isOver || this.#passing.size === 0) return [];
+    const again = targets.filter((target) => this.#passing.has(target));
+    const now = performance.now();
+    const waits = again
+      .map(({ health }) => health.limitedFor(now))
+      .sort((one, other) => one - other);
+    await sleep(Math.max(firstPauseMs * 2 ** (round - 1), waits[0] ?? 0));
+    const later = performance.now();
+    const available = again.filter(({ health }) => health.isAvailable(later));
+    // A breaker says who is asked last, not that nobody is.
+    return available.length > 0
+      ? available
+      : again.filter(({ health }) => health.limitedFor(later) === 0);
+  }
 
   rulesOut({ model }: Target): boolean {
     return this.#final?.model === model;
@@ -145,16 +181,19 @@ class Failures {
     // A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider.
     if (call.status === 0 && wasReset(error) && !tried.includes(key)) return key;
     health.failed(now, reasonOf(error));
+    this.#passing.add(target);
     return null;
   }
 
   #refused(
-    { health, keys, model }: Target,
+    target: Target,
     key: ProviderKey,
     tried: readonly ProviderKey[],
-    { kind, message, final, retryAfterMs }: Refusal,
+    { kind, status, message, final, retryAfterMs }: Refusal,
     now: number,
   ): ProviderKey | null {
+    const { health, keys, model } = target;
+    this.#passing.delete(target);
     if (final) {
       this.#final = { model, error: final };
       health.succeeded(now, null);
@@ -165,6 +204,8 @@ class Failures {
     if (kind === 'key') keys.bench(key, now, message);
     const other = kind === 'other' ? null : keys.another(now, [...tried, key]);
     if (other) return other;
+    const isShort = retryAfterMs !== null && retryAfterMs <= shortWaitMs;
+    if (isShort || (kind === 'other' && status >= 500)) this.#passing.add(target);
     if (retryAfterMs === null) health.failed(now, message);
     else health.limited(now + retryAfterMs);
     return null;

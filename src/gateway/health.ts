@@ -184,6 +184,11 @@ export class OfferHealth {
     this.#limitedUntil = Math.max(this.#limitedUntil, until);
   }
 
+  /** Ms for which it still wants to be left alone. */
+  limitedFor(now: number): number {
+    return Math.max(0, this.#limitedUntil - now);
+  }
+
   /** What it delivered after its first byte. @param tokens of output, @param ms that they took */
   delivered(tokens: number, ms: number, now: number): void {
     if (tokens < 8 || ms <= 0) return;

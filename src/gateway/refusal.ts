@@ -10,13 +10,21 @@ type Kind = 'key' | 'rate' | 'other';
 
 /** A provider's refusal. `final`: what the client is told, because no other offer of the model would do better. */
 export class Refusal extends Error {
+  readonly status: number;
   readonly kind: Kind;
   readonly final: ApiError | null;
   /** Where it was asked too often. */
   readonly retryAfterMs: number | null;
 
-  constructor(kind: Kind, message: string, final: ApiError | null, retryAfterMs: number | null) {
+  constructor(
+    status: number,
+    kind: Kind,
+    message: string,
+    final: ApiError | null,
+    retryAfterMs: number | null,
+  ) {
     super(message);
+    this.status = status;
     this.kind = kind;
     this.final = final;
     this.retryAfterMs = retryAfterMs;
@@ -49,17 +57,17 @@ export async function refusalOf(
     .filter((secret) => secret !== '')
     .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
   if (status === 400 || status === 422) {
-    if (operatorsTrouble.test(message)) return new Refusal('key', message, null, null);
-    return new Refusal('other', message, rejected('upstream_rejected', message), null);
+    if (operatorsTrouble.test(message)) return new Refusal(status, 'key', message, null, null);
+    return new Refusal(status, 'other', message, rejected('upstream_rejected', message), null);
   }
   if (status === 413)
-    return new Refusal('other', message, rejected('request_too_large', message), null);
+    return new Refusal(status, 'other', message, rejected('request_too_large', message), null);
   if (status === 429 && !emptyAccount.test(body)) {
     const wait = retryAfter(call) ?? dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs;
-    return new Refusal('rate', message, null, wait);
+    return new Refusal(status, 'rate', message, null, wait);
   }
   const isOfKey = status === 401 || status === 402 || status === 403 || status === 429;
-  return new Refusal(isOfKey ? 'key' : 'other', message, null, null);
+  return new Refusal(status, isOfKey ? 'key' : 'other', message, null, null);
 }
 
 function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {
