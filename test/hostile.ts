@@ -199,6 +199,8 @@ export async function startHostile(initial: Behaviour = ['HANG']): Promise<Hosti
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
+    // One for each request on it.
+    socket.setMaxListeners(0);
     connections += 1;
     // A behaviour that throws is a fault of the test: let it be seen as an unhandled rejection.
     void serve(socket, connections, arrive);

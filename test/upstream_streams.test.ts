@@ -125,7 +125,6 @@ describe('a stream', () => {
       messages: [{ role: 'user', content: 'Hello' }],
       stream: true,
       foo: [1.5, { bar: 'ঢাকা' }],
-      provider: {},
       stream_options: { include_obfuscation: false, include_usage: true },
     });
     assert.equal(headers.authorization, `Bearer ${secret}`);

@@ -40,13 +40,17 @@ const messages = [{ role: 'user', content: 'Hi' }];
 const asking = (model: string) => readChatRequest(Buffer.from(JSON.stringify({ model, messages })));
 const asked = asking('acme/one');
 
-function routesAt(environment: Record<string, string> = {}, catalogue = sold) {
+function routesAt(
+  environment: Record<string, string> = {},
+  catalogue = sold,
+  sandboxUrl: string | null = null,
+) {
   const config = loadConfig(
     { MODE: 'live', GROQ_API_KEY: 'x', TOGETHER_API_KEY: 'x', ...environment },
     [...providers.keys()],
   );
   const clock = { now: Date.parse('2026-11-30T17:59:59.999Z') };
-  const routes = new Routes(config, null, { catalogue, now: () => clock.now });
+  const routes = new Routes(config, sandboxUrl, { catalogue, now: () => clock.now });
   return { routes, clock };
 }
 
@@ -136,6 +140,24 @@ test('live, a model is retired on the day that was announced, and its successor 
   clock.now += 2 * 86_400_000;
   assert.match(said('acme/one'), /Use acme\/three instead\.$/);
   assert.equal(bodies.one('acme/two'), null);
+});
+
+test('in the sandbox the stand-in answers for a retired model, unless the operator names an address that may still serve it', () => {
+  const [old] = aged.models;
+  assert.ok(old);
+  const onlyOld = {
+    ...aged,
+    models: [{ ...old, sunset: { date: '2026-12-01', replacedBy: null } }],
+  };
+  const retired = buildCatalogue([onlyOld], [sellerOfOne('groq', { upstream: 'groq-one' })]);
+  const originWith = (environment: Record<string, string>): string | undefined => {
+    const settings = { MODE: 'sandbox', TOGETHER_API_KEY: '', ...environment };
+    const { routes, clock } = routesAt(settings, retired, 'http://127.0.0.1:9/v1');
+    clock.now += 1;
+    return routes.choose(asked).targets[0]?.origin;
+  };
+  assert.equal(originWith({}), 'http://127.0.0.1:9');
+  assert.equal(originWith({ GROQ_BASE_URL: 'http://127.0.0.1:7/v1' }), 'http://127.0.0.1:7');
 });
 
 test('who asks for what is no chat model learns what it is', () => {

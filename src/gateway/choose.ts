@@ -291,14 +291,19 @@ export class Routes {
       health: this.healths.of(`${model.id}@${provider}`),
       place: this.#overrides.placeOf(model.id, provider),
     });
+    // What a vendor has retired, an address of the operator's own may still serve.
+    const wayTo = (provider: string) => {
+      const way = this.#wayTo(provider);
+      return way && (way.isOwn || !isGone) ? way : null;
+    };
     const real = offers.flatMap((offer) => {
-      const way = this.#wayTo(offer.provider);
+      const way = wayTo(offer.provider);
       return way ? [target(offer, own(offer), way.baseUrl, way.keys)] : [];
     });
     const sandboxUrl = this.#sandboxUrl;
     // Also of those that are switched off.
-    const isServed = model.dated.some(({ provider }) => this.#wayTo(provider) !== null);
-    if (isServed && !isGone) return real.toSorted(byPlace);
+    const isServed = model.dated.some(({ provider }) => wayTo(provider) !== null);
+    if (isServed) return real.toSorted(byPlace);
     if (sandboxUrl === null) return [];
     return offers.slice(0, 1).flatMap((offer) => {
       const provider = providers.get(offer.provider);
@@ -308,13 +313,15 @@ export class Routes {
     });
   }
 
-  /** Null for a provider that is not set up. */
-  #wayTo(id: string): { readonly baseUrl: string; readonly keys: KeyRing } | null {
+  /** Null for a provider that is not set up. `isOwn`: its address is the operator's choice, not the public one. */
+  #wayTo(id: string) {
     const provider = providers.get(id);
     const access = this.#config.providers.get(id);
     if (!provider || !access || !isReal(access)) return null;
     const baseUrl = access.baseUrl || provider.baseUrl;
-    return isWhole(baseUrl) ? { baseUrl, keys: this.#ring(provider, access.apiKey) } : null;
+    if (!isWhole(baseUrl)) return null;
+    const isOwn = access.baseUrl !== '';
+    return { baseUrl, isOwn, keys: this.#ring(provider, access.apiKey) };
   }
 
   /** Made once: what is known of the keys outlives the routes. */
