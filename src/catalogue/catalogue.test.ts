@@ -49,6 +49,32 @@ const Offer = z.strictObject({
   maxOutputTokens: tokens.optional(),
   asOf: known,
 });
+const names = z.array(z.string().regex(/^[a-z_]+$/));
+const members = z.record(z.string().regex(/^[a-z_]+$/), z.unknown());
+const Quirks = z.strictObject({
+  developerRole: z.literal(false).optional(),
+  lacks: names.optional(),
+  takes: names.optional(),
+  strictMessages: z.literal(true).optional(),
+  renames: z.record(z.string(), z.string()).optional(),
+  temperature: z.tuple([z.number(), z.number()]).optional(),
+  toolChoices: z.array(z.enum(['none', 'required', 'named'])).optional(),
+  strictTools: z.literal(false).optional(),
+  shortCallIds: z.literal(true).optional(),
+  alternatingRoles: z.literal(true).optional(),
+  streamedTools: members.optional(),
+  reasoning: z
+    .strictObject({
+      on: members,
+      off: members,
+      effort: z.literal(true).optional(),
+      budget: z.string().optional(),
+    })
+    .optional(),
+  reasoningMember: z.enum(['reasoning_content', 'reasoning', 'content']).optional(),
+  keyHeader: z.literal('api-key').optional(),
+  errors: z.record(z.string(), z.enum(['key', 'rate', 'failed'])).optional(),
+});
 const Provider = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]+$/),
   name: z.string().min(1),
@@ -60,6 +86,7 @@ const Provider = z.strictObject({
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
   completionExcludesReasoning: z.union([z.boolean(), z.literal('perhaps')]).optional(),
+  quirks: Quirks.optional(),
   offers: z.array(Offer).min(1),
 });
 const Author = z.strictObject({
@@ -81,6 +108,7 @@ const Author = z.strictObject({
           .array(
             z.enum([
               'rejects_sampling_params',
+              'rejects_sampling_params_with_reasoning',
               'rejects_forced_tool_choice',
               'thinking_cannot_be_disabled',
               'rejects_thinking_budget_tokens',

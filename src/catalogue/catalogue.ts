@@ -1,5 +1,7 @@
 /** What we sell: models by author, offers by provider, prices as exact integers. Data only; a provider or author is one file and one line here. */
 
+import type { Dialect } from '../dialects/dialect.ts';
+import { dialectOf } from '../dialects/dialects.ts';
 import { ai21 as ai21Models } from './authors/ai21.ts';
 import { anthropic as anthropicModels } from './authors/anthropic.ts';
 import { arceeAi } from './authors/arcee-ai.ts';
@@ -134,7 +136,9 @@ export const providerEntries: readonly ProviderEntry[] = [
   cloudflare,
 ];
 
-export type Provider = Omit<ProviderEntry, 'offers'>;
+export interface Provider extends Omit<ProviderEntry, 'offers' | 'dialect' | 'quirks'> {
+  readonly dialect: Dialect;
+}
 
 interface Sunset {
   readonly date: string;
@@ -235,7 +239,10 @@ function makeModel(author: AuthorEntry, entry: ModelEntry, offers: readonly Sold
 
 /** By id, without the offers, which belong to the models. */
 export const providers: ReadonlyMap<string, Provider> = new Map(
-  providerEntries.map(({ offers: _, ...provider }) => [provider.id, provider]),
+  providerEntries.map(({ offers: _, dialect, quirks, ...provider }) => [
+    provider.id,
+    { ...provider, dialect: dialectOf(dialect, quirks) },
+  ]),
 );
 
 /** @throws RangeError naming what cannot be sold */

@@ -1,6 +1,7 @@
 /** The form of the catalogue's data: what a person edits in authors/ and providers/. catalogue.ts makes it ready for use. */
 
 import type { DialectName } from '../dialects/dialects.ts';
+import type { Quirks } from '../dialects/quirks.ts';
 
 /** Where a price was read; an offer names one of these. */
 export const sources = {
@@ -80,12 +81,16 @@ export interface ProviderEntry {
    * `total_tokens` tells.
    */
   readonly completionExcludesReasoning?: boolean | 'perhaps';
+  /** How it differs from OpenAI, whose dialect it speaks; without any, requests and answers go through as they are. */
+  readonly quirks?: Quirks;
   readonly offers: readonly OfferEntry[];
 }
 
 /** What a model answers with a 400 although its dialect has a word for it. */
 export type Constraint =
   | 'rejects_sampling_params'
+  /** As above, unless the effort is `none`. */
+  | 'rejects_sampling_params_with_reasoning'
   | 'rejects_forced_tool_choice'
   | 'thinking_cannot_be_disabled'
   | 'rejects_thinking_budget_tokens'

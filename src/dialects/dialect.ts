@@ -2,6 +2,7 @@
  * How a provider is spoken to. Clients speak OpenAI Chat Completions; a dialect writes their request as its provider
  * wants it, and gives the answer back in OpenAI's form. No I/O; one file a dialect.
  */
+import type { ErrorMeaning } from './quirks.ts';
 import type { EventReader } from './stream.ts';
 
 /** A client's request: its JSON text and what that parses to. */
@@ -18,7 +19,7 @@ export interface ChatTarget {
   readonly cap: number | null;
   /** Most tokens of output that the model can give: for providers that want a limit in every request. */
   readonly maxOutputTokens: number;
-  /** What this model refuses, by the names that the catalogue uses; never looked at for a dialect that forwards as it is. */
+  /** What this model refuses, by the names that the catalogue uses. */
   readonly constraints: readonly string[];
 }
 
@@ -52,4 +53,6 @@ export interface Dialect {
   readStream(mostEventBytes: number, body: ChatBody): EventReader;
   /** When to come again, where a provider says that in the body of its 429; ms. */
   retryAfterMs?(errorBody: string): number | null;
+  /** What an error is about, where its status does not tell. */
+  errorMeaning?(errorBody: string): ErrorMeaning | null;
 }

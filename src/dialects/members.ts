@@ -70,6 +70,9 @@ function skipSpace(text: string, start: number): number {
  */
 export type Edits = Readonly<Record<string, string | null | ((old: string) => string)>>;
 
+/** As many as have a bit of their own. */
+const mostNames = 32;
+
 /**
  * Applies edits to the text of a JSON object, in one pass over its members.
  *
@@ -80,6 +83,7 @@ export type Edits = Readonly<Record<string, string | null | ((old: string) => st
  */
 export function editMembers(text: string, parsed: Fields, edits: Edits): string {
   const names = Object.keys(edits);
+  if (names.length > mostNames) return rewrite(parsed, edits);
   let members = 0;
   /** Bits of the names that were met. */
   let met = 0;

@@ -1,6 +1,7 @@
 /** OpenAI Chat Completions as providers speak it: what we send, and how usage is read. No I/O. */
 import type { ChatBody, ChatTarget, Dialect } from './dialect.ts';
 import { type Edits, editMembers, type Fields, fields } from './members.ts';
+import { constraintEdits, effortEdits } from './openai_model.ts';
 import { EventSplitter } from './stream.ts';
 import type { Usage, UsageRules } from './usage.ts';
 
@@ -17,8 +18,19 @@ export const openai: Dialect = {
 /** What was meant for us. */
 const ours = ['max_cost', 'models', 'provider', 'session_id', 'route'] as const;
 
-/** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. */
+/** The upstream's request: the client's bytes with the model's name, the cap and the wish for usage put in. @throws Unsupported */
 function writeChatRequest(body: ChatBody, target: ChatTarget): string {
+  const { text, parsed } = body;
+  const edits = chatEdits(body, target);
+  if (parsed.reasoning !== undefined || parsed.include_reasoning !== undefined)
+    Object.assign(edits, effortEdits(parsed));
+  if (target.constraints.length > 0)
+    Object.assign(edits, constraintEdits(parsed, target.constraints));
+  return editMembers(text, parsed, edits);
+}
+
+/** What is put into every request, and what was meant for us taken out. */
+export function chatEdits(body: ChatBody, target: ChatTarget): Record<string, Edits[string]> {
   const edits: Record<string, Edits[string]> = {
     model: JSON.stringify(target.upstreamModel),
   };
@@ -37,7 +49,7 @@ function writeChatRequest(body: ChatBody, target: ChatTarget): string {
       // Ours, which no provider knows.
       resumable: undefined,
     });
-  return editMembers(body.text, body.parsed, edits);
+  return edits;
 }
 
 /**
@@ -97,6 +109,8 @@ const known = knowing(
     'total_time',
   ],
   {
+    // Of Perplexity: not what the client pays.
+    cost: knowing(['input_tokens_cost', 'output_tokens_cost', 'request_cost', 'total_cost']),
     prompt_tokens_details: knowing(
       [
         'cached_tokens',

@@ -4,11 +4,18 @@
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
 
+import type { Fields } from './members.ts';
+
 /** The bytes of a stream are not what their dialect says. */
 export class StreamError extends Error {}
 
 /** Takes the bytes of a provider's stream and gives events of an OpenAI chat stream, each without its final blank line. */
 export interface EventReader {
+  /**
+   * A chunk of these events as OpenAI has it: the same object where it is so. It changes what stands around a generated text
+   * alike, whatever the text is. Left out where events need no mending.
+   */
+  mend?(chunk: Fields): Fields;
   /** @throws StreamError */
   push(chunk: Buffer): string[];
   /** What is left when the stream has ended. @throws StreamError */

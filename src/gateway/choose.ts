@@ -328,7 +328,7 @@ export class Routes {
   #ring({ id, dialect }: Provider, setting: string): KeyRing {
     const known = this.rings.get(`${id} ${setting}`);
     if (known) return known;
-    const headers = (text: string) => [...dialects[dialect].headers(text), ...standardHeaders];
+    const headers = (text: string) => [...dialect.headers(text), ...standardHeaders];
     const ring = new KeyRing(id, setting, headers, (...benched) =>
       this.healths.onBenched(...benched),
     );
@@ -381,11 +381,10 @@ function target(
 ): Target {
   const url = new URL(baseUrl);
   const provider = providers.get(offer.provider);
-  const dialect = dialects[provider?.dialect ?? 'openai'];
   return {
     offer,
     ...own,
-    dialect,
+    dialect: provider?.dialect ?? dialects.openai,
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),
     keys,

@@ -56,16 +56,20 @@ export async function refusalOf(
   const message = [...keys.keys.map(({ text }) => text), origin, new URL(origin).host]
     .filter((secret) => secret !== '')
     .reduce((text, secret) => text.replaceAll(secret, '…'), messageOf(body));
+  const meaning = dialect.errorMeaning?.(body) ?? null;
+  const wait = (): number =>
+    retryAfter(call) ?? dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs;
+  if (meaning === 'key') return new Refusal(status, 'key', message, null, null);
+  if (meaning === 'failed') return new Refusal(status, 'other', message, null, null);
+  if (meaning === 'rate') return new Refusal(status, 'rate', message, null, wait());
   if (status === 400 || status === 422) {
     if (operatorsTrouble.test(message)) return new Refusal(status, 'key', message, null, null);
     return new Refusal(status, 'other', message, rejected('upstream_rejected', message), null);
   }
   if (status === 413)
     return new Refusal(status, 'other', message, rejected('request_too_large', message), null);
-  if (status === 429 && !emptyAccount.test(body)) {
-    const wait = retryAfter(call) ?? dialect.retryAfterMs?.(body) ?? defaultRetryAfterMs;
-    return new Refusal(status, 'rate', message, null, wait);
-  }
+  if (status === 429 && !emptyAccount.test(body))
+    return new Refusal(status, 'rate', message, null, wait());
   const isOfKey = status === 401 || status === 402 || status === 403 || status === 429;
   return new Refusal(status, isOfKey ? 'key' : 'other', message, null, null);
 }

@@ -86,7 +86,7 @@ export class ChatRelay implements Sink {
     this.#choices = choices;
     this.#settings = settings;
     this.#reader = reader;
-    this.events = new ChatEvents(id, model);
+    this.events = new ChatEvents(id, model, reader);
     this.opened = new Promise((resolve, reject) => {
       this.#open = resolve;
       this.#refuse = reject;

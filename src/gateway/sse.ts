@@ -5,7 +5,7 @@
  * Text here is latin1: one character a byte, so that positions are bytes and UTF-8 passes through untouched.
  */
 import { editMembers, type Fields, fields } from '../dialects/members.ts';
-import { StreamError } from '../dialects/stream.ts';
+import { type EventReader, StreamError } from '../dialects/stream.ts';
 import { generatedBytes as generatedIn } from './generated.ts';
 
 /** What an event of a chat stream is to us. `text` is what goes to the client, blank line included; empty for nothing. */
@@ -53,6 +53,7 @@ interface Template {
 export class ChatEvents {
   readonly #id: string;
   readonly #model: string;
+  readonly #reader: EventReader | null;
   #from: Template | null = null;
   #to: Template | null = null;
   /** Bytes of what is generated beside the text of the template, in members that stay the same. */
@@ -60,10 +61,11 @@ export class ChatEvents {
   /** Head of a chunk of our own, from `created` of the provider. */
   created = 0;
 
-  /** @param id and @param model as JSON texts */
-  constructor(id: string, model: string) {
+  /** @param id and @param model as JSON texts, @param reader of the events, which may have to be mended */
+  constructor(id: string, model: string, reader: EventReader | null = null) {
     this.#id = id;
     this.#model = model;
+    this.#reader = reader;
   }
 
   /** @throws StreamError for an event that is not JSON */
@@ -101,18 +103,20 @@ export class ChatEvents {
     const data = dataOf(event);
     if (data === null) return nothing;
     if (data === '[DONE]') return { ...nothing, done: true };
-    const chunk = parseObject(data);
-    if (!chunk) throw new StreamError('an event is not a JSON object');
+    const given = parseObject(data);
+    if (!given) throw new StreamError('an event is not a JSON object');
+    const chunk = this.#reader?.mend?.(given) ?? given;
     if (chunk.error) return { ...nothing, error: chunk.error };
     const choices = Array.isArray(chunk.choices) ? chunk.choices.map(fields) : [];
     const reasons = choices.map((choice) => choice.finish_reason).filter(isReason);
     const generatedBytes = choices.reduce((sum, choice) => sum + generatedIn(choice), 0);
     const usage = usageOf(chunk, choices);
     if (typeof chunk.created === 'number') this.created = chunk.created;
-    // A chunk that brings nothing but usage is kept back: ours takes its place.
-    const text = choices.length === 0 && usage ? '' : this.#rewrite(data, chunk);
+    const own = chunk === given ? data : latin1(JSON.stringify(chunk));
+    // A chunk that brings nothing but usage, or not even that, is kept back: ours takes its place.
+    const text = choices.length === 0 ? '' : this.#rewrite(own, chunk);
     if (text && choices.length === 1 && reasons.length === 0 && !usage)
-      this.#learn(event, text, choices[0] ?? {}, typeof chunk.obfuscation === 'string');
+      this.#learn(event, text, given, chunk);
     return {
       text: text && `${text}\n\n`,
       generatedBytes,
@@ -129,17 +133,21 @@ export class ChatEvents {
   }
 
   /** The next event is probably this one with another text: remembers what stands around it, in and out. */
-  #learn(eventIn: string, eventOut: string, choice: Fields, padded: boolean): void {
-    const delta = fields(choice.delta);
-    const name = generatedNames.find((known) => typeof delta[known] === 'string' && delta[known]);
-    if (!name) return;
-    const second = padded ? 'obfuscation' : delta.reasoning_details ? 'text' : null;
+  #learn(eventIn: string, eventOut: string, chunkIn: Fields, chunkOut: Fields): void {
+    const given = deltaOf(chunkIn);
+    const delta = deltaOf(chunkOut);
+    const name = generatedNames.find((known) => typeof given[known] === 'string' && given[known]);
+    // It may have another name since it was mended.
+    const own = name && generatedNames.find((known) => delta[known] === given[name]);
+    if (!name || !own) return;
+    const padded = typeof chunkIn.obfuscation === 'string';
+    const second = padded ? 'obfuscation' : given.reasoning_details ? 'text' : null;
     const from = templateOf(eventIn, name, second);
-    const to = templateOf(eventOut, name, second);
+    const to = templateOf(eventOut, own, second);
     if (!from || !to) return;
     this.#from = from;
     this.#to = to;
-    this.#besideBytes = generatedIn(choice) - from.textBytes;
+    this.#besideBytes = generatedIn({ delta }) - from.textBytes;
   }
 
   /** The last chunk, when the client asked for usage. @param usage JSON text */
@@ -206,6 +214,16 @@ function dataOf(event: string): string | null {
     .join('\n')
     .trim();
   return data === '' || data === '""' ? null : data;
+}
+
+/** The delta of a chunk with one choice. */
+function deltaOf({ choices }: Fields): Fields {
+  return Array.isArray(choices) ? fields(fields(choices[0]).delta) : {};
+}
+
+/** UTF-8, one character a byte. */
+function latin1(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }
 
 function parseObject(data: string): Fields | null {

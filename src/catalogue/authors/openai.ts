@@ -46,6 +46,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-6.1-sol',
@@ -56,7 +57,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutTemperature,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
     },
     {
       name: 'gpt-6-luna',
@@ -67,6 +68,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-6-sol',
@@ -77,6 +79,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-6-astra',
@@ -87,7 +90,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutTemperature,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
     },
     {
       name: 'gpt-5.6-cyber',
@@ -98,7 +101,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
-      constraints: ['rejects_tools_with_reasoning'],
+      constraints: ['rejects_sampling_params_with_reasoning', 'rejects_tools_with_reasoning'],
     },
     {
       name: 'gpt-5.6-luna',
@@ -109,7 +112,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
-      constraints: ['rejects_tools_with_reasoning'],
+      constraints: ['rejects_sampling_params_with_reasoning', 'rejects_tools_with_reasoning'],
     },
     {
       name: 'gpt-5.6-sol',
@@ -120,7 +123,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
-      constraints: ['rejects_tools_with_reasoning'],
+      constraints: ['rejects_sampling_params_with_reasoning', 'rejects_tools_with_reasoning'],
       aliases: ['openai/gpt-5.6'],
     },
     {
@@ -132,7 +135,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
-      constraints: ['rejects_tools_with_reasoning'],
+      constraints: ['rejects_sampling_params_with_reasoning', 'rejects_tools_with_reasoning'],
     },
     {
       name: 'gpt-chat-latest',
@@ -143,6 +146,7 @@ export const openai: AuthorEntry = {
       input: ['image'],
       reasoning: true,
       parameters: reasoningWithoutVerbosity,
+      constraints: ['rejects_sampling_params'],
       aliases: ['openai/chat-latest'],
     },
     {
@@ -154,6 +158,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.5-pro',
@@ -164,6 +169,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.4-mini',
@@ -174,6 +180,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.4-nano',
@@ -184,6 +191,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
       sunset: { date: '2027-04-01', replacedBy: null },
     },
     {
@@ -195,6 +203,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.4-pro',
@@ -205,6 +214,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutStructuredOutputs,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.2',
@@ -215,6 +225,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.2-pro',
@@ -225,6 +236,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutStructuredOutputs,
+      constraints: ['rejects_sampling_params_with_reasoning'],
     },
     {
       name: 'gpt-5.1',
@@ -235,6 +247,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoning,
+      constraints: ['rejects_sampling_params_with_reasoning'],
       sunset: { date: '2027-04-01', replacedBy: null },
     },
     {
@@ -255,7 +268,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutTemperature,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-12-11', replacedBy: 'openai/gpt-6.1-sol' },
     },
     {
@@ -267,7 +280,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutTemperature,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-12-11', replacedBy: 'openai/gpt-6.1-terra' },
     },
     {
@@ -279,7 +292,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutTemperature,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-12-11', replacedBy: 'openai/gpt-6-luna' },
     },
     {
@@ -309,7 +322,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutVerbosity,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-12-11', replacedBy: 'openai/gpt-6.1-sol' },
     },
     {
@@ -321,7 +334,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutVerbosity,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-10-23', replacedBy: 'openai/gpt-6.1-terra' },
     },
     {
@@ -362,7 +375,7 @@ export const openai: AuthorEntry = {
       maxOutputTokens: 100_000,
       reasoning: true,
       parameters: reasoningWithoutVerbosity,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-10-23', replacedBy: 'openai/gpt-6.1-terra' },
     },
     {
@@ -374,7 +387,7 @@ export const openai: AuthorEntry = {
       input: ['image', 'file'],
       reasoning: true,
       parameters: reasoningWithoutVerbosity,
-      constraints: ['thinking_cannot_be_disabled'],
+      constraints: ['rejects_sampling_params', 'thinking_cannot_be_disabled'],
       sunset: { date: '2026-10-23', replacedBy: 'openai/gpt-6.1-sol' },
     },
     {

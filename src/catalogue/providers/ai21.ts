@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const ai21: ProviderEntry = {
@@ -7,6 +8,7 @@ export const ai21: ProviderEntry = {
   baseUrl: 'https://api.ai21.com/studio/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'ai21/jamba-mini',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const alibaba: ProviderEntry = {
@@ -7,6 +8,15 @@ export const alibaba: ProviderEntry = {
   baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    reasoning: {
+      on: { enable_thinking: true },
+      off: { enable_thinking: false },
+      budget: 'thinking_budget',
+    },
+    errors: { Arrearage: 'key' },
+  },
   offers: [
     {
       model: 'deepseek/deepseek-v4-flash-0731',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const arcee: ProviderEntry = {
@@ -7,6 +8,7 @@ export const arcee: ProviderEntry = {
   baseUrl: 'https://api.arcee.ai/api/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'arcee-ai/trinity-large-thinking',

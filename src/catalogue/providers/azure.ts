@@ -8,6 +8,7 @@ export const azure: ProviderEntry = {
   baseUrl: 'https://{resource}.openai.azure.com/openai/v1',
   tokenLimitField: 'max_completion_tokens',
   cacheCounted: 'inside',
+  quirks: { keyHeader: 'api-key' },
   offers: [
     {
       model: 'openai/gpt-4o-mini',

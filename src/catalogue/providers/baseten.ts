@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const baseten: ProviderEntry = {
@@ -7,6 +8,7 @@ export const baseten: ProviderEntry = {
   baseUrl: 'https://inference.baseten.co/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

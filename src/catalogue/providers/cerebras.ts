@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const cerebras: ProviderEntry = {
@@ -7,6 +8,12 @@ export const cerebras: ProviderEntry = {
   baseUrl: 'https://api.cerebras.ai/v1',
   tokenLimitField: 'max_completion_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'frequency_penalty', 'presence_penalty', 'logit_bias'],
+    strictMessages: true,
+    reasoningMember: 'reasoning',
+  },
   offers: [
     {
       model: 'openai/gpt-oss-120b',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const cloudflare: ProviderEntry = {
@@ -7,6 +8,7 @@ export const cloudflare: ProviderEntry = {
   baseUrl: 'https://api.cloudflare.com/client/v4/accounts/{account_id}/ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 /** Through its OpenAI-compatible endpoint. */
@@ -8,6 +9,10 @@ export const cohere: ProviderEntry = {
   baseUrl: 'https://api.cohere.ai/compatibility/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'n', 'logit_bias', 'parallel_tool_calls'],
+  },
   offers: [
     {
       model: 'cohere/command-a-plus',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const deepinfra: ProviderEntry = {
@@ -7,6 +8,7 @@ export const deepinfra: ProviderEntry = {
   baseUrl: 'https://api.deepinfra.com/v1/openai',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

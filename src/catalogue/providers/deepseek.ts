@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 /** Bills by time of day; these are its peak prices. */
@@ -8,6 +9,15 @@ export const deepseek: ProviderEntry = {
   baseUrl: 'https://api.deepseek.com',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'n', 'logit_bias', 'parallel_tool_calls'],
+    reasoning: {
+      on: { thinking: { type: 'enabled' } },
+      off: { thinking: { type: 'disabled' } },
+      effort: true,
+    },
+  },
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash',

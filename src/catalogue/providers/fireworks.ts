@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const fireworks: ProviderEntry = {
@@ -7,6 +8,7 @@ export const fireworks: ProviderEntry = {
   baseUrl: 'https://api.fireworks.ai/inference/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash-1017',

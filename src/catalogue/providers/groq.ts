@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const groq: ProviderEntry = {
@@ -7,6 +8,14 @@ export const groq: ProviderEntry = {
   baseUrl: 'https://api.groq.com/openai/v1',
   tokenLimitField: 'max_completion_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'n', 'logprobs', 'top_logprobs', 'logit_bias'],
+    strictMessages: true,
+    reasoningMember: 'reasoning',
+    // The first is what the model did; with the other it refuses with a 413 what exceeds the tokens of a minute.
+    errors: { tool_use_failed: 'failed', rate_limit_exceeded: 'rate' },
+  },
   offers: [
     {
       model: 'openai/gpt-oss-safeguard-20b',

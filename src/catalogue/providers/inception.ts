@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const inception: ProviderEntry = {
@@ -7,6 +8,7 @@ export const inception: ProviderEntry = {
   baseUrl: 'https://api.inceptionlabs.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'inception/mercury-2.5',

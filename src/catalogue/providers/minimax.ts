@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const minimax: ProviderEntry = {
@@ -7,6 +8,11 @@ export const minimax: ProviderEntry = {
   baseUrl: 'https://api.minimax.io/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'n'],
+    temperature: [0.01, 1],
+  },
   offers: [
     {
       model: 'minimax/minimax-m3.1-flash',

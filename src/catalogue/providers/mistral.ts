@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const mistral: ProviderEntry = {
@@ -7,6 +8,35 @@ export const mistral: ProviderEntry = {
   baseUrl: 'https://api.mistral.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [],
+    takes: [
+      'model',
+      'messages',
+      'stream',
+      'max_tokens',
+      'temperature',
+      'top_p',
+      'stop',
+      'random_seed',
+      'n',
+      'frequency_penalty',
+      'presence_penalty',
+      'response_format',
+      'tools',
+      'tool_choice',
+      'parallel_tool_calls',
+      'prediction',
+      'prompt_mode',
+      'reasoning_effort',
+      'safe_prompt',
+    ],
+    renames: { seed: 'random_seed' },
+    strictMessages: true,
+    shortCallIds: true,
+    reasoningMember: 'content',
+  },
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash-1017',

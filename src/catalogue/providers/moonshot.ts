@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const moonshot: ProviderEntry = {
@@ -7,6 +8,18 @@ export const moonshot: ProviderEntry = {
   baseUrl: 'https://api.moonshot.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    // Of the models on offer the temperature is fixed.
+    lacks: [...openaiOnly, 'temperature'],
+    toolChoices: ['none', 'named'],
+    reasoning: { on: { thinking: { type: 'enabled' } }, off: { thinking: { type: 'disabled' } } },
+    errors: {
+      exceeded_current_quota_error: 'key',
+      rate_limit_reached_error: 'rate',
+      engine_overloaded_error: 'failed',
+    },
+  },
   offers: [
     {
       model: 'moonshotai/kimi-k3.1-pro',

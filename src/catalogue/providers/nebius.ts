@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const nebius: ProviderEntry = {
@@ -7,6 +8,7 @@ export const nebius: ProviderEntry = {
   baseUrl: 'https://api.tokenfactory.nebius.com/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const novita: ProviderEntry = {
@@ -7,6 +8,7 @@ export const novita: ProviderEntry = {
   baseUrl: 'https://api.novita.ai/openai',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

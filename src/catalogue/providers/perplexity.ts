@@ -1,3 +1,4 @@
+import { openaiOnly, usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 /** The fee of a request is that of the smallest search context, which is all that can be asked for here. */
@@ -8,6 +9,11 @@ export const perplexity: ProviderEntry = {
   baseUrl: 'https://api.perplexity.ai',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    lacks: [...openaiOnly, 'tools', 'tool_choice', 'parallel_tool_calls', 'n', 'logit_bias'],
+    alternatingRoles: true,
+  },
   offers: [
     {
       model: 'perplexity/sonar-reasoning-pro',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const sakana: ProviderEntry = {
@@ -7,6 +8,7 @@ export const sakana: ProviderEntry = {
   baseUrl: 'https://api.sakana.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'sakana/sakana-namazu',

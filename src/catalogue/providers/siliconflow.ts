@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const siliconflow: ProviderEntry = {
@@ -7,6 +8,7 @@ export const siliconflow: ProviderEntry = {
   baseUrl: 'https://api.siliconflow.com/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'openai/gpt-oss-120b',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const stepfun: ProviderEntry = {
@@ -7,6 +8,7 @@ export const stepfun: ProviderEntry = {
   baseUrl: 'https://api.stepfun.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'stepfun/step-5-preview',

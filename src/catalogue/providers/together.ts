@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const together: ProviderEntry = {
@@ -7,6 +8,11 @@ export const together: ProviderEntry = {
   baseUrl: 'https://api.together.ai/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    reasoning: { on: { reasoning: { enabled: true } }, off: { reasoning: { enabled: false } } },
+    reasoningMember: 'reasoning',
+  },
   offers: [
     {
       model: 'openai/gpt-oss-120b',

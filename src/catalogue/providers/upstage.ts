@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const upstage: ProviderEntry = {
@@ -7,6 +8,7 @@ export const upstage: ProviderEntry = {
   baseUrl: 'https://api.upstage.ai/v1/solar',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'upstage/solar-pro4',

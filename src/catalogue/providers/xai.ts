@@ -1,3 +1,4 @@
+import { openaiOnly } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const xai: ProviderEntry = {
@@ -8,6 +9,10 @@ export const xai: ProviderEntry = {
   tokenLimitField: 'max_completion_tokens',
   cacheCounted: 'either',
   completionExcludesReasoning: true,
+  quirks: {
+    lacks: [...openaiOnly, 'frequency_penalty', 'presence_penalty', 'logit_bias', 'stop'],
+    reasoningMember: 'reasoning_content',
+  },
   offers: [
     {
       model: 'x-ai/grok-4.7',

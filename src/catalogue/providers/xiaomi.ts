@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const xiaomi: ProviderEntry = {
@@ -7,6 +8,7 @@ export const xiaomi: ProviderEntry = {
   baseUrl: 'https://api.xiaomimimo.com/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: usualQuirks,
   offers: [
     {
       model: 'xiaomi/mimo-v2.6-flash',

@@ -1,3 +1,4 @@
+import { usualQuirks } from '../../dialects/quirks.ts';
 import type { ProviderEntry } from '../entry.ts';
 
 export const zhipu: ProviderEntry = {
@@ -7,6 +8,14 @@ export const zhipu: ProviderEntry = {
   baseUrl: 'https://api.z.ai/api/paas/v4',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
+  quirks: {
+    ...usualQuirks,
+    temperature: [0, 1],
+    toolChoices: [],
+    streamedTools: { tool_stream: true },
+    reasoning: { on: { thinking: { type: 'enabled' } }, off: { thinking: { type: 'disabled' } } },
+    errors: { '1113': 'key', '1302': 'rate', '1303': 'rate' },
+  },
   offers: [
     {
       model: 'z-ai/glm-5.3-flashx',

@@ -1,0 +1,61 @@
+/** OpenAI's dialect as one provider speaks it, by its quirks. */
+import { ChunkMender, mendAnswer } from './compatible_answer.ts';
+import { quirkEdits } from './compatible_request.ts';
+import { type Dialect, Unreadable } from './dialect.ts';
+import { editMembers, fields } from './members.ts';
+import { chatEdits, openai } from './openai.ts';
+import { constraintEdits } from './openai_model.ts';
+import type { ErrorMeaning, Quirks } from './quirks.ts';
+
+export function compatible(quirks: Quirks): Dialect {
+  const { keyHeader, errors } = quirks;
+  return {
+    ...openai,
+    headers: (apiKey) => (keyHeader ? [keyHeader, apiKey] : openai.headers(apiKey)),
+    writeChat: (body, target) => {
+      const { text, parsed } = body;
+      return editMembers(text, parsed, {
+        ...chatEdits(body, target),
+        ...quirkEdits(parsed, quirks),
+        ...constraintEdits(parsed, target.constraints),
+      });
+    },
+    readWhole,
+    readStream: (mostEventBytes) => new ChunkMender(mostEventBytes),
+    errorMeaning: (body) => (errors ? meaningOf(body, errors) : null),
+  };
+}
+
+/** @throws Unreadable for an answer that says it failed */
+function readWhole(text: string): string {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return text;
+  }
+  const answer = fields(parsed);
+  const mended = mendAnswer(answer);
+  if (mended.error && !answer.error) throw new Unreadable(String(fields(mended.error).message));
+  return mended === answer ? text : JSON.stringify(mended);
+}
+
+/** Codes are numbers, or text, at the top or in `error`. */
+function meaningOf(
+  text: string,
+  meanings: Readonly<Record<string, ErrorMeaning>>,
+): ErrorMeaning | null {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { error, code, type } = fields(body);
+  const names = [fields(error).code, fields(error).type, code, type];
+  for (const name of names) {
+    const meaning = typeof name === 'object' ? undefined : meanings[String(name)];
+    if (meaning) return meaning;
+  }
+  return null;
+}
