@@ -6,37 +6,17 @@ import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
+import { type Check, ok, problem, warning } from './commands/check.ts';
+import { routingChecks } from './commands/routing_checks.ts';
 import type { Said } from './commands/said.ts';
 import { type Config, isLoopback, isReal, isWhole, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
 import { recoveryState } from './wallet/instances.ts';
 
-type State = 'ok' | 'warning' | 'problem';
-
-interface Check {
-  readonly name: string;
-  readonly state: State;
-  readonly detail: string;
-  /** What to do; null when nothing is to be done. */
-  readonly advice: string | null;
-}
-
 const leastNode = 24;
 const leastFreeBytes = 1_000_000_000;
 const mostClockGapMs = 2000;
-
-function ok(name: string, detail: string): Check {
-  return { name, state: 'ok', detail, advice: null };
-}
-
-function warning(name: string, detail: string, advice: string): Check {
-  return { name, state: 'warning', detail, advice };
-}
-
-function problem(name: string, detail: string, advice: string): Check {
-  return { name, state: 'problem', detail, advice };
-}
 
 /** Runs every check, also after one has failed. Failed when there is a problem; warnings pass. */
 export async function doctor(config: Config): Promise<Said> {
@@ -108,6 +88,7 @@ async function databaseChecks(config: Config): Promise<Check[]> {
       ok('Mode', config.mode === 'live' ? 'live: real money' : 'sandbox: play money'),
       await clock(database),
       await recovery(database, config),
+      ...(await routingChecks(database.sql, config)),
     ];
   } catch (error) {
     return [problem('Database', reasonOf(error), databaseAdvice(config))];

@@ -22,6 +22,7 @@ import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
 import { OverrideWatch } from './gateway/overrides.ts';
+import { routingState } from './gateway/routing_state.ts';
 import { SharedRests } from './gateway/shared_rests.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
@@ -108,7 +109,11 @@ export async function startServer(
       origin: () => origin,
       demoKey: () => key,
       ping: () => database.sql`SELECT 1`,
-      metrics: { books: () => booksState(database.sql), inFlight: () => traffic.open },
+      metrics: {
+        books: () => booksState(database.sql),
+        routing: () => routingState(api.routes),
+        inFlight: () => traffic.open,
+      },
       report: (error) => log('error', 'a page failed', error),
     });
     const answerPages = getRequestListener(pages.fetch);
@@ -217,7 +222,7 @@ function buildApi(
 /** What the operator has set, and what other processes know, of offers and keys. */
 async function startRouting({ routes }: Api, database: Database, log: Log): Promise<void> {
   const sql = lane(database, 'routing');
-  const warn = (message: string, error: unknown): void => log('warn', message, error);
+  const warn = (message: string, error?: unknown): void => log('warn', message, error);
   await new OverrideWatch(sql, routes, warn).start();
   await new SharedRests(sql, routes, warn).start();
 }

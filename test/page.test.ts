@@ -41,7 +41,11 @@ before(async () => {
     origin: () => origin,
     demoKey: () => `sk-or-${'4fQ9bT7xLk2mVw8Z'.repeat(2)}`,
     ping: async () => {},
-    metrics: { books: () => Promise.reject(new Error('no database here')), inFlight: () => 0 },
+    metrics: {
+      books: () => Promise.reject(new Error('no database here')),
+      routing: () => ({ keys: [], breakers: [] }),
+      inFlight: () => 0,
+    },
     report: (error) => assert.fail(String(error)),
   });
   server = createServer(getRequestListener(pages.fetch));

@@ -10,6 +10,8 @@ export const noMargin: Margins = { of: () => 0 };
 const percent = /^(\d{1,4})(?:\.(\d{1,4}))?$/;
 const entry = /^([a-z0-9-]+\/(?:\*|[a-z0-9.-]+))=(.+)$/;
 const mostPercent = 1000;
+/** The same in millionths. */
+export const mostMargin = mostPercent * 10_000;
 
 /** Percent with up to four decimals → millionths: "12.5" → 125000. @throws RangeError */
 function parsePercent(text: string): number {

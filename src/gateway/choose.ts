@@ -26,6 +26,8 @@ export interface Target {
   readonly offer: Offer;
   readonly model: Model;
   readonly health: OfferHealth;
+  /** Not the stand-in. */
+  readonly isReal: boolean;
   /** Where the operator put it among the others; infinity for nowhere. */
   readonly place: number;
   readonly dialect: Dialect;
@@ -286,8 +288,9 @@ export class Routes {
 
   /** Real providers where there are any: a stand-in must never answer in the place of one that only failed. */
   #targetsOf(model: Model, offers: readonly Offer[], isGone: boolean): readonly Target[] {
-    const own = ({ provider }: Offer) => ({
+    const own = ({ provider }: Offer, isReal: boolean) => ({
       model,
+      isReal,
       health: this.healths.of(`${model.id}@${provider}`),
       place: this.#overrides.placeOf(model.id, provider),
     });
@@ -298,7 +301,7 @@ export class Routes {
     };
     const real = offers.flatMap((offer) => {
       const way = wayTo(offer.provider);
-      return way ? [target(offer, own(offer), way.baseUrl, way.keys)] : [];
+      return way ? [target(offer, own(offer, true), way.baseUrl, way.keys)] : [];
     });
     const sandboxUrl = this.#sandboxUrl;
     // Also of those that are switched off.
@@ -309,7 +312,7 @@ export class Routes {
       const provider = providers.get(offer.provider);
       if (!provider) return [];
       const keys = this.#ring(provider, 'sandbox');
-      return [target(offer, own(offer), sandboxUrl, keys)];
+      return [target(offer, own(offer, false), sandboxUrl, keys)];
     });
   }
 
@@ -375,7 +378,7 @@ const standardHeaders: readonly string[] = [
 
 function target(
   offer: Offer,
-  own: Pick<Target, 'model' | 'health' | 'place'>,
+  own: Pick<Target, 'model' | 'health' | 'isReal' | 'place'>,
   baseUrl: string,
   keys: KeyRing,
 ): Target {

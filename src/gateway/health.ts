@@ -286,8 +286,4 @@ export class Healths {
     this.#offers.set(name, made);
     return made;
   }
-
-  all(): Iterable<OfferHealth> {
-    return this.#offers.values();
-  }
 }

@@ -1,9 +1,9 @@
 /** What the operator has set for offers in place of the catalogue and the settings; it reaches every process by NOTIFY. */
 import type { Model } from '../catalogue/catalogue.ts';
 import type { PriceEntry } from '../catalogue/entry.ts';
-import { type Margins, marginsOf } from '../catalogue/margins.ts';
+import { type Margins, marginsOf, mostMargin } from '../catalogue/margins.ts';
 import type { DatedOffer } from '../catalogue/offers.ts';
-import { offerPrices } from '../catalogue/prices.ts';
+import { offerPrices, type Prices, withMargin } from '../catalogue/prices.ts';
 import type { Sql } from '../db/database.ts';
 import { rememberPrices } from '../wallet/price_versions.ts';
 import type { Routes } from './choose.ts';
@@ -27,17 +27,31 @@ export function readOverrides(sql: Sql): Promise<readonly Override[]> {
 
 /** All overrides, ready to be asked. */
 export class Overrides {
+  /** Prices and margins that cannot be read, and so are as if they were not set: one sentence each. */
+  readonly unreadable: readonly string[];
   readonly #byOffer = new Map<string, Override>();
   readonly #margins = new Map<string, number>();
+  readonly #prices = new Map<string, Prices>();
 
-  /** @throws RangeError for a price or margin that cannot be read */
   constructor(rows: readonly Override[]) {
-    for (const row of rows) {
-      const name = nameOf(row.model, row.provider);
-      this.#byOffer.set(name, row);
-      if (row.margin !== null) this.#margins.set(name, marginsOf(row.margin, '', []).of(row.model));
-      if (row.prices) offerPrices({ prices: row.prices });
+    const unreadable: string[] = [];
+    const read = (name: string, what: string, take: () => void): void => {
+      try {
+        take();
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        unreadable.push(`${what} of ${name}: ${reason}`);
+      }
+    };
+    for (const { model, provider, margin, prices, ...rest } of rows) {
+      const name = nameOf(model, provider);
+      this.#byOffer.set(name, { model, provider, margin, prices, ...rest });
+      if (margin !== null)
+        read(name, 'margin', () => this.#margins.set(name, marginsOf(margin, '', []).of(model)));
+      if (prices !== null)
+        read(name, 'prices', () => this.#prices.set(name, withAnyMargin({ prices })));
     }
+    this.unreadable = unreadable;
   }
 
   /** The offers of a model that are not switched off, at the prices that were set. */
@@ -45,12 +59,9 @@ export class Overrides {
     return dated
       .filter(({ provider }) => this.#first(id, provider, 'enabled') !== false)
       .map((offer) => {
-        const prices = this.#byOffer.get(nameOf(id, offer.provider))?.prices;
+        const prices = this.#prices.get(nameOf(id, offer.provider));
         if (!prices) return offer;
-        return {
-          ...offer,
-          periods: [{ from: Number.NEGATIVE_INFINITY, prices: offerPrices({ prices }) }],
-        };
+        return { ...offer, periods: [{ from: Number.NEGATIVE_INFINITY, prices }] };
       });
   }
 
@@ -79,21 +90,28 @@ function nameOf(model: string, provider: string): string {
   return `${model}@${provider}`;
 }
 
+/** @throws Error for prices that cannot be read, or that some margin would make too large */
+function withAnyMargin(entry: { readonly prices: PriceEntry }): Prices {
+  const prices = offerPrices(entry);
+  withMargin(prices, mostMargin);
+  return prices;
+}
+
 const channel = 'offer_overrides';
 
 export class OverrideWatch {
   readonly #sql: Sql;
   readonly #routes: Routes;
-  readonly #log: (message: string, error: unknown) => void;
+  readonly #log: (message: string, error?: unknown) => void;
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(sql: Sql, routes: Routes, log: (message: string, error: unknown) => void) {
+  constructor(sql: Sql, routes: Routes, log: (message: string, error?: unknown) => void) {
     this.#sql = sql;
     this.#routes = routes;
     this.#log = log;
   }
 
-  /** Takes in what is set, and from then on what will be. @throws what the driver throws; RangeError for what cannot be used */
+  /** Takes in what is set, and from then on what will be. @throws what the driver throws */
   async start(): Promise<void> {
     await this.#read();
     const readAgain = (): void => {
@@ -107,6 +125,9 @@ export class OverrideWatch {
 
   async #read(): Promise<void> {
     const overrides = new Overrides(await readOverrides(this.#sql));
+    // One mistake in a table must not keep the service from its other offers.
+    for (const sentence of overrides.unreadable)
+      this.#log(`what was set for an offer cannot be read and is left out: ${sentence}`);
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(this.#sql, this.#routes.versionsWith(overrides));
     this.#routes.override(overrides);

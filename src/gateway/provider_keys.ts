@@ -25,7 +25,7 @@ export class ProviderKey {
 }
 
 /** Several keys are separated by commas; a key that is JSON has commas of its own. */
-function keyTexts(setting: string): readonly string[] {
+export function keyTexts(setting: string): readonly string[] {
   if (setting.startsWith('{')) return [setting];
   const texts = setting.split(',').map((text) => text.trim());
   // A provider of one's own may want none.

@@ -5,9 +5,22 @@ import type { Context } from 'hono';
 import { type Config, isLoopback } from '../config.ts';
 import type { BooksState } from '../wallet/books_state.ts';
 
+/** As this process sees it. */
+interface RoutingState {
+  /** Of real providers that are set up. */
+  readonly keys: readonly {
+    readonly provider: string;
+    readonly count: number;
+    readonly resting: number;
+  }[];
+  /** Offers, by name, and the states of their breakers, where these are not closed. */
+  readonly breakers: readonly { readonly offer: string; readonly state: string }[];
+}
+
 export interface MetricsSource {
   /** Rejects when the database does not answer. */
   readonly books: () => Promise<BooksState>;
+  readonly routing: () => RoutingState;
   /** HTTP requests under way in this process. */
   readonly inFlight: () => number;
 }
@@ -78,7 +91,7 @@ class Page {
 const patienceMs = 2000;
 
 /** The text that Prometheus reads. A silent database leaves out the books, and says so. */
-export async function metricsText({ books, inFlight }: MetricsSource): Promise<string> {
+export async function metricsText({ books, routing, inFlight }: MetricsSource): Promise<string> {
   const page = new Page();
   const { promise: late, resolve } = Promise.withResolvers<null>();
   const timer = setTimeout(resolve, patienceMs, null);
@@ -86,6 +99,7 @@ export async function metricsText({ books, inFlight }: MetricsSource): Promise<s
   clearTimeout(timer);
   page.one('akai_database_up', 'gauge', 'Whether the database answered.', state ? 1 : 0);
   if (state) addBooks(page, state);
+  addRouting(page, routing());
   addProcess(page, inFlight());
   return page.toString();
 }
@@ -148,6 +162,32 @@ function addTotals(page: Page, { scans }: BooksState): void {
         value,
       }));
     page.add(name, 'gauge', `${help} As of the last pass of the audit.`, samples);
+  }
+}
+
+function addRouting(page: Page, { keys, breakers }: RoutingState): void {
+  page.add(
+    'akai_provider_keys',
+    'gauge',
+    'Keys that are set for a provider.',
+    keys.map(({ provider, count }) => ({ labels: `provider="${provider}"`, value: count })),
+  );
+  page.add(
+    'akai_provider_keys_resting',
+    'gauge',
+    'Keys of a provider that are left alone for now.',
+    keys.map(({ provider, resting }) => ({ labels: `provider="${provider}"`, value: resting })),
+  );
+  for (const state of ['open', 'half-open'] as const) {
+    const offers = breakers.filter((breaker) => breaker.state === state);
+    const name = `akai_offers_${state.replace('-', '_')}`;
+    page.one(name, 'gauge', `Offers whose circuit breaker is ${state}.`, offers.length);
+    page.add(
+      name.replace('offers', 'offer'),
+      'gauge',
+      `Each offer whose circuit breaker is ${state}.`,
+      offers.map(({ offer }) => ({ labels: `offer="${offer}"`, value: 1 })),
+    );
   }
 }
 

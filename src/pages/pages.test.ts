@@ -20,7 +20,11 @@ function pages(
     origin: () => 'http://localhost:3456',
     demoKey: () => demoKey,
     ping,
-    metrics: { books: () => Promise.reject(new Error('no database here')), inFlight: () => 0 },
+    metrics: {
+      books: () => Promise.reject(new Error('no database here')),
+      routing: () => ({ keys: [], breakers: [] }),
+      inFlight: () => 0,
+    },
     report: () => {},
   });
 }
