@@ -109,11 +109,7 @@ export async function startServer(
       origin: () => origin,
       demoKey: () => key,
       ping: () => database.sql`SELECT 1`,
-      metrics: {
-        books: () => booksState(database.sql),
-        routing: () => routingState(api.routes),
-        inFlight: () => traffic.open,
-      },
+      metrics: metricsSource(database, api, traffic),
       report: (error) => log('error', 'a page failed', error),
     });
     const answerPages = getRequestListener(pages.fetch);
@@ -136,6 +132,14 @@ export async function startServer(
     for (const step of undo) await step().catch(() => {});
     throw error;
   }
+}
+
+function metricsSource({ sql }: Database, { routes }: Api, traffic: { readonly open: number }) {
+  return {
+    books: () => booksState(sql),
+    routing: () => routingState(routes),
+    inFlight: () => traffic.open,
+  };
 }
 
 const firstCommands: readonly string[] = [

@@ -2,7 +2,7 @@
 import type { Routes, Target } from './choose.ts';
 
 /** Every offer that is asked for real, at the prices of now. */
-export function realTargets(routes: Routes): readonly Target[] {
+function realTargets(routes: Routes): readonly Target[] {
   return [...routes.all().values()].flatMap(({ targets }) =>
     targets.filter(({ isReal }) => isReal),
   );
