@@ -31,29 +31,30 @@ type Block = Record<string, unknown>;
 export function messageOf(stream: string): Fields {
   const splitter = new EventSplitter(Number.POSITIVE_INFINITY);
   const events = [...splitter.push(Buffer.from(stream)), ...splitter.end()];
-  const blocks: Block[] = [];
+  // By whatever the provider calls its place: an array would have to be as long as the highest.
+  const blocks = new Map<unknown, Block>();
   let message: Fields = {};
   let usage: Fields = {};
   for (const event of events) {
     const data = dataOf(event);
-    const at = Number(data?.index);
+    const at = data?.index;
     switch (data?.type) {
       case 'message_start':
         message = fields(data.message);
         usage = mergedUsage(usage, message.usage);
         break;
       case 'content_block_start':
-        blocks[at] = { ...fields(data.content_block) };
+        blocks.set(at, { ...fields(data.content_block) });
         break;
       case 'content_block_delta':
-        append(blocks[at], fields(data.delta));
+        append(blocks.get(at), fields(data.delta));
         break;
       case 'message_delta':
         message = { ...message, ...fields(data.delta) };
         usage = mergedUsage(usage, data.usage);
         break;
       case 'message_stop':
-        return { ...message, content: blocks.filter(Boolean).map(withInput), usage };
+        return { ...message, content: Array.from(blocks.values(), withInput), usage };
       case 'error':
         throw new StreamError('the provider reported an error');
     }

@@ -28,7 +28,7 @@ export function conversationOf(messages: unknown): Conversation {
     switch (message.role) {
       case 'system':
       case 'developer':
-        system.push(...blocksOf(message, at));
+        for (const block of blocksOf(message, at)) system.push(block);
         break;
       case 'user':
         add(turns, 'user', blocksOf(message, at));
@@ -56,7 +56,8 @@ export function conversationOf(messages: unknown): Conversation {
 function add(turns: Turn[], role: Turn['role'], blocks: readonly Block[]): void {
   const last = turns.at(-1);
   if (blocks.length === 0) return;
-  if (last?.role === role) last.content.push(...blocks);
+  // One by one: there may be more than a call takes arguments.
+  if (last?.role === role) for (const block of blocks) last.content.push(block);
   else turns.push({ role, content: [...blocks] });
 }
 

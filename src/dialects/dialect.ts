@@ -23,15 +23,18 @@ export interface ChatTarget {
   readonly constraints: readonly string[];
 }
 
+/** Characters. */
+const mostQuoted = 300;
+
 /** The request asks for what this provider cannot do, and leaving it out would change what is answered. */
 export class Unsupported extends Error {
   /** Path of the member, as OpenAI writes it in `error.param`. */
   readonly param: string;
 
-  /** @param message for the client: what is not supported */
+  /** @param message for the client: what is not supported; it may quote the request, and goes into the receipt, so it is cut short */
   constructor(message: string, param: string) {
-    super(message);
-    this.param = param;
+    super(message.slice(0, mostQuoted));
+    this.param = param.slice(0, mostQuoted);
   }
 }
 

@@ -49,7 +49,8 @@ export function conversationOf(messages: unknown, style: Style): Conversation {
     addResults(turns, results);
     results = [];
     const { role, content } = message;
-    if (role === 'system' || role === 'developer') system.push(...contentParts(content, path));
+    if (role === 'system' || role === 'developer')
+      for (const part of contentParts(content, path)) system.push(part);
     else if (role === 'user') add(turns, 'user', contentParts(content, path));
     else if (role === 'assistant') add(turns, 'model', modelParts(message, path, calls, style));
     else throw new Unsupported(`The role of "${path}" is not supported.`, `${path}.role`);
@@ -66,9 +67,11 @@ export function conversationOf(messages: unknown, style: Style): Conversation {
 function add(turns: Turn[], role: Turn['role'], parts: Part[]): void {
   if (parts.length === 0) return;
   const last = turns.at(-1);
-  const isResults = last?.parts.some((part) => 'functionResponse' in part);
-  if (last?.role === role && !isResults) last.parts.push(...parts);
-  else turns.push({ role, parts });
+  // A turn of results has nothing else in it. To look at more than its first part would take hours over a long conversation.
+  const [first] = last?.parts ?? [];
+  const isResults = first !== undefined && 'functionResponse' in first;
+  if (last?.role !== role || isResults) turns.push({ role, parts });
+  else for (const part of parts) last.parts.push(part);
 }
 
 /** The results of parallel calls are one turn of their own, in the order of the calls. */
@@ -223,7 +226,8 @@ function readCall(call: Fields, path: string): { id: string; name: string; args:
 
 /** What a text says, if it is the JSON of an object. */
 function objectOf(text: unknown): object | null {
-  if (typeof text !== 'string') return null;
+  // Most results are words, and an error for each would cost more than all the rest.
+  if (typeof text !== 'string' || !/^\s*\{/.test(text)) return null;
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;

@@ -25,6 +25,7 @@ export class GeminiReader implements EventReader {
   readonly #splitter: EventSplitter;
   readonly #expected: Expectation;
   readonly #choices = new Map<number, OpenChoice>();
+  #finished = 0;
   /** JSON of the members that all chunks begin with, without its closing brace. */
   #head = '';
   /** The last that had counts; every event brings the sum so far. */
@@ -53,12 +54,6 @@ export class GeminiReader implements EventReader {
     out.push(...this.#usageChunk());
     if (this.#isOver) out.push('data: [DONE]');
     return out;
-  }
-
-  get #finished(): number {
-    let count = 0;
-    for (const { isFinished } of this.#choices.values()) if (isFinished) count += 1;
-    return count;
   }
 
   get #isOver(): boolean {
@@ -97,7 +92,11 @@ export class GeminiReader implements EventReader {
     const { finishReason } = candidate;
     if (typeof finishReason !== 'string' || known?.isFinished) return out;
     const finish = choice.finish(finishReason);
-    if (finish === null) return [...out, this.#fail({ message: finishReason })];
+    if (finish === null) {
+      // What was said before is paid for; where nothing was, another offer may do better.
+      if (this.#choices.size > 0) out.push(...this.#usageChunk());
+      return [...out, this.#fail({ message: finishReason })];
+    }
     return [...out, ...this.#finish(index, finish, finishReason, choice)];
   }
 
@@ -116,6 +115,7 @@ export class GeminiReader implements EventReader {
   ): string[] {
     const out = this.#open(index, choice);
     this.#choices.set(index, { choice, isFinished: true });
+    this.#finished += 1;
     const ending = { finish_reason: reason, native_finish_reason: native };
     return [...out, this.#event({ choices: [{ index, delta: {}, logprobs: null, ...ending }] })];
   }

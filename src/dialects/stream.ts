@@ -26,6 +26,8 @@ export interface EventReader {
 export class EventSplitter implements EventReader {
   readonly #largest: number;
   #rest = '';
+  /** Of a CRLF, the CR has come. */
+  #hasHalfBreak = false;
 
   /** @param largest bytes that one event may have */
   constructor(largest: number) {
@@ -34,7 +36,11 @@ export class EventSplitter implements EventReader {
 
   /** @throws StreamError when an event grows beyond the limit */
   push(chunk: Buffer): string[] {
-    let text = this.#rest + chunk.toString('latin1');
+    const more = chunk.toString('latin1');
+    // The middle of a long event: read anew with each packet, one of 30 MB would take a minute.
+    if (this.#rest !== '' && !this.#hasHalfBreak && !/[\r\n]/.test(more))
+      return this.#keep(this.#rest + more);
+    let text = this.#rest + more;
     if (text.includes('\r')) text = normalised(text);
     const events: string[] = [];
     let from = 0;
@@ -44,9 +50,15 @@ export class EventSplitter implements EventReader {
       if (to > from) events.push(text.slice(from, to));
       from = to + 2;
     }
-    this.#rest = from === 0 ? text : text.slice(from);
-    if (this.#rest.length > this.#largest) throw new StreamError('an event is too large');
+    this.#hasHalfBreak = text.endsWith('\r');
+    this.#keep(from === 0 ? text : text.slice(from));
     return events;
+  }
+
+  #keep(rest: string): string[] {
+    this.#rest = rest;
+    if (rest.length > this.#largest) throw new StreamError('an event is too large');
+    return [];
   }
 
   /** What stands behind the last blank line when the stream has ended: a final event some providers do not close. */

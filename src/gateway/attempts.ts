@@ -115,6 +115,9 @@ function written(write: (target: Target) => string, target: Target): string | Un
     return write(target);
   } catch (error) {
     if (error instanceof Unsupported) return error;
+    // The stack has an end, and JSON may be nested as deeply as a body is long.
+    if (error instanceof RangeError)
+      return new Unsupported('The request is nested too deeply for this provider.', 'messages');
     throw error;
   }
 }

@@ -90,7 +90,10 @@ function check(given: Members, path: string): void {
     const value = given[name];
     const full = path + name;
     const rule = Object.hasOwn(members, full) ? members[full] : undefined;
-    if (!rule) throw invalid(full, `"provider.${full}" is not known here.`);
+    if (!rule) {
+      const quoted = full.slice(0, 100);
+      throw invalid(quoted, `"provider.${quoted}" is not known here.`);
+    }
     if (value === null || value === undefined) continue;
     if (!rule[0](value)) throw invalid(full, `"provider.${full}" must be ${rule[1]}.`);
     if (unknowable[full]?.(value))

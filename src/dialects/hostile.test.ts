@@ -1,0 +1,99 @@
+/** What a client or a provider can send to take a gateway's time or memory, or an answer for nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ChatTarget } from './dialect.ts';
+import { Unsupported } from './dialect.ts';
+import { dialects } from './dialects.ts';
+import { EventSplitter } from './stream.ts';
+
+const target: ChatTarget = {
+  upstreamModel: 'claude-haiku-4-5',
+  tokenLimitField: 'max_tokens',
+  cap: 5,
+  maxOutputTokens: 100,
+  constraints: [],
+};
+const bodyOf = (parsed: object) => ({ text: JSON.stringify(parsed), parsed: { ...parsed } });
+/** A hundred times what it takes, a third of what it took. */
+const generousMs = 10_000;
+
+test('a conversation of 100,000 messages is written in the time that its length takes', () => {
+  for (const role of ['user', 'assistant', 'system']) {
+    const messages = Array.from({ length: 100_000 }, () => ({ role, content: 'x' }));
+    for (const dialect of [dialects.anthropic, dialects.gemini]) {
+      const began = performance.now();
+      dialect.writeChat(bodyOf({ messages }), target);
+      assert.ok(performance.now() - began < generousMs, role);
+    }
+  }
+});
+
+test('turns of one role become one, however many parts they have', () => {
+  const content = Array.from({ length: 150_000 }, () => ({ type: 'text', text: 'x' }));
+  const messages = [
+    { role: 'system', content },
+    { role: 'user', content },
+    { role: 'user', content },
+  ];
+  for (const dialect of [dialects.anthropic, dialects.gemini])
+    assert.ok(dialect.writeChat(bodyOf({ messages }), target).length > 450_000);
+});
+
+test('an event of 20 MB that comes in packets is joined once, wherever its line ends are', () => {
+  const splitter = new EventSplitter(64_000_000);
+  const packet = Buffer.alloc(10_000, 'x');
+  const began = performance.now();
+  splitter.push(Buffer.from('data: '));
+  for (let sent = 0; sent < 2000; sent += 1) assert.deepEqual(splitter.push(packet), []);
+  assert.deepEqual(splitter.push(Buffer.from('\r')), []);
+  const [event] = splitter.push(Buffer.from('\n\r\ndata: b'));
+  assert.equal(event?.length, 20_000_006);
+  assert.deepEqual(splitter.push(Buffer.from('c\n\n')), ['data: bc']);
+  assert.ok(performance.now() - began < generousMs);
+});
+
+test('a half of a line end is not lost between packets', () => {
+  const splitter = new EventSplitter(100);
+  assert.deepEqual(splitter.push(Buffer.from('data: a\r')), []);
+  assert.deepEqual(splitter.push(Buffer.from('data: b\r\r\n')), ['data: a\ndata: b']);
+});
+
+test('a block of Claude may say that it is the four-billionth', () => {
+  const events = [
+    { type: 'message_start', message: { id: 'm', type: 'message', usage: { input_tokens: 3 } } },
+    { type: 'content_block_start', index: 4294967294, content_block: { type: 'text', text: 'hi' } },
+    { type: 'content_block_delta', index: -1, delta: { type: 'text_delta', text: 'lost' } },
+    { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } },
+    { type: 'message_stop' },
+  ].map((event) => `data: ${JSON.stringify(event)}\n\n`);
+  const answer = JSON.parse(dialects.anthropic.readWhole(events.join(''), bodyOf({})));
+  assert.equal(answer.choices[0].message.content, 'hi');
+});
+
+test('a call that Gemini gets wrong at the end of an answer does not make the answer free', () => {
+  const usageMetadata = { promptTokenCount: 5, candidatesTokenCount: 9, totalTokenCount: 14 };
+  const said = { candidates: [{ content: { parts: [{ text: 'a long answer' }] } }], usageMetadata };
+  const failed = { candidates: [{ finishReason: 'MALFORMED_FUNCTION_CALL' }], usageMetadata };
+  const chunksOf = (events: readonly object[]) => {
+    const reader = dialects.gemini.readStream(1_000_000, bodyOf({}));
+    const text = events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+    return reader.push(Buffer.from(text)).map((chunk) => JSON.parse(chunk.slice(6)));
+  };
+  const chunks = chunksOf([said, failed]);
+  assert.equal(chunks.at(-2).usage.completion_tokens, 9);
+  assert.equal(chunks.at(-1).error.message, 'MALFORMED_FUNCTION_CALL');
+  // Where nothing was said yet, an offer behind it may answer.
+  assert.deepEqual(
+    chunksOf([failed]).map((chunk) => chunk.usage),
+    [undefined],
+  );
+});
+
+test('what is refused is quoted in a few words', () => {
+  const messages = [{ role: 'x'.repeat(1_000_000), content: 'a' }];
+  for (const dialect of [dialects.anthropic, dialects.gemini])
+    assert.throws(
+      () => dialect.writeChat(bodyOf({ messages }), target),
+      (error) => error instanceof Unsupported && error.message.length < 400,
+    );
+});
