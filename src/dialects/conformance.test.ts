@@ -223,7 +223,9 @@ const compatible = providerEntries.flatMap(({ id, dialect, quirks, ...rules }) =
       ]
     : [],
 );
-const spoken = Object.entries(dialects).map(([name, dialect]) => ({
+/** What all others have in common, the servers of an operator's own among them. */
+const usual = dialectOf('openai', usualQuirks);
+const spoken = Object.entries({ ...dialects, usual }).map(([name, dialect]) => ({
   name,
   dialect,
   rules: usageRules,
