@@ -319,6 +319,20 @@ describe('Anthropic itself', () => {
     assert.deepEqual([limited.status, limited.headers.get('retry-after')], [429, '7']);
   });
 
+  test('is asked nothing that is nested deeper than a stack', async () => {
+    const levels = 200_000;
+    const schema = `${'{"items":'.repeat(levels)}{}${'}'.repeat(levels)}`;
+    const format = `{"type":"json_schema","json_schema":{"name":"a","schema":${schema}}}`;
+    const { baseUrl, key } = scripted;
+    const response = await fetch(`${baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: `{"model":"${model}","messages":[{"role":"user","content":"a"}],"response_format":${format}}`,
+    });
+    assert.equal(response.status, 400);
+    assert.match(await response.text(), /nested too deeply/);
+  });
+
   test('and nobody else hears of its trouble with us', async () => {
     const low = 'Your credit balance is too low to access the Anthropic API.';
     for (const answer of [

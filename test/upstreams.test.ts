@@ -181,6 +181,24 @@ describe('a refusal', () => {
     assert.equal((await ask()).headers.get('retry-after'), '7');
   });
 
+  test('quotes words of the request, which say nothing of our account', async () => {
+    for (const status of [400, 422]) {
+      const quote = (word: string) => `Invalid value: '${word}'. Supported values are: 'low'.`;
+      openai.behave(failure(status, { message: quote('billing') }));
+      assert.equal((await ask({ reasoning_effort: 'billing' })).status, 400);
+      assert.equal((await ask({ metadata: { a: 'BILLING' } })).status, 400);
+      assert.equal((await ask()).status, 503);
+      openai.behave(failure(status, { message: 'Your credit balance is too low. See billing.' }));
+      assert.equal((await ask({ reasoning_effort: 'billing' })).status, 503);
+    }
+    openai.behave(failure(403, { message: 'Content violates usage guidelines. Failed check: X.' }));
+    assert.equal((await ask()).status, 400);
+    openai.behave(failure(429, { retryAfter: '1e999' }));
+    assert.equal((await ask()).headers.get('retry-after'), '5');
+    openai.behave(failure(429, { headers: { 'retry-after-ms': '1e999' } }));
+    assert.equal((await ask()).headers.get('retry-after'), '3600');
+  });
+
   test('401 of a provider is never the client’s', async () => {
     openai.behave(failure(401, { message: `Incorrect API key provided: ${secret}` }));
     const { status, text } = await ask();

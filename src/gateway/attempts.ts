@@ -9,7 +9,7 @@ import type { OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
 import type { ProviderKey } from './provider_keys.ts';
 import { Refusal, refusalOf } from './refusal.ts';
-import { UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
+import { AnswerTooLarge, UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
 
 /** A failed try, as the receipt tells it. */
 export interface Attempt {
@@ -68,7 +68,7 @@ export async function firstAnswer<T>(
         hold.whenRefused(() => call.abort());
         try {
           await call.started;
-          if (call.status !== 200) throw await refusalOf(call, target);
+          if (call.status !== 200) throw await refusalOf(call, target, body);
           const answer = await read(call, target, askedAt);
           const now = performance.now();
           exchange.answeredAt = now;
@@ -184,7 +184,9 @@ class Failures {
     // A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider.
     if (call.status === 0 && wasReset(error) && !tried.includes(key)) return key;
     health.failed(now, reasonOf(error));
-    this.#passing.add(target);
+    // What came whole and cannot be used has been paid for, and would be again.
+    if (!(error instanceof Unreadable || error instanceof AnswerTooLarge))
+      this.#passing.add(target);
     return null;
   }
 

@@ -126,5 +126,9 @@ test('what has no price is not sold: sound, other tiers of service', () => {
   assert.match(refusal({ ...good, messages }).message, /Audio input is not available/);
   assert.equal(refusal({ ...good, modalities: ['text', 'audio'] }).param, 'modalities');
   assert.equal(refusal({ ...good, service_tier: 'priority' }).param, 'service_tier');
+  for (const name of ['deferred', 'data_sources', 'best_of', 'safety_model', 'plugins']) {
+    assert.equal(refusal({ ...good, [name]: 'x' }).param, name);
+    read({ ...good, [name]: null });
+  }
   read({ ...good, modalities: ['text'], service_tier: 'auto' });
 });

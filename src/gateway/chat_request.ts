@@ -168,8 +168,20 @@ function maxCostOf(value: unknown): Nano | null {
   );
 }
 
-/** What providers charge apart for, under their names for it, and what has no price here. */
-const unpriced = ['web_search_options', 'search_parameters', 'enable_search', 'plugins'] as const;
+/**
+ * What providers charge apart for, under their names for it, and what has no price here; xAI's answers that are fetched later,
+ * which nobody would be charged for; and Azure's searches in what the operator's own identity may read.
+ */
+const unpriced = [
+  'web_search_options',
+  'search_parameters',
+  'enable_search',
+  'plugins',
+  'deferred',
+  'best_of',
+  'safety_model',
+  'data_sources',
+] as const;
 
 /** @throws ApiError invalid_request for what would cost money that nobody would be charged for */
 function refuseUnpriced(parsed: Readonly<Record<string, unknown>>): void {

@@ -35,6 +35,9 @@ const errorBodyBytes = 65_536;
 /** What some providers say with a 400 although it is about our account with them, not about the request. */
 const operatorsTrouble =
   /credit balance|billing|api key|arrearage|quota|organization|your (?:plan|account)|project .*access|user location/i;
+const allOperatorsTrouble = new RegExp(operatorsTrouble, 'gi');
+/** xAI's 403 for a prompt that it does not want: nothing is wrong with our key. */
+const unwantedContent = /^content violates usage guidelines/i;
 const emptyAccount = /insufficient_quota|exceeded_current_quota|RequestsPerDay/;
 /** Where a provider says "too many" and not for how long. */
 const defaultRetryAfterMs = 5000;
@@ -45,10 +48,11 @@ interface Asked {
   readonly keys: KeyRing;
 }
 
-/** Reads what the provider says to an answer that is not 200. */
+/** Reads what the provider says to an answer that is not 200. @param asked JSON of the request that it got */
 export async function refusalOf(
   call: UpstreamCall,
   { origin, dialect, keys }: Asked,
+  asked: string,
 ): Promise<Refusal> {
   const { status } = call;
   const body = await call.text(errorBodyBytes).catch(() => '');
@@ -62,8 +66,8 @@ export async function refusalOf(
   if (meaning === 'key') return new Refusal(status, 'key', message, null, null);
   if (meaning === 'failed') return new Refusal(status, 'other', message, null, null);
   if (meaning === 'rate') return new Refusal(status, 'rate', message, null, wait());
-  if (status === 400 || status === 422) {
-    if (operatorsTrouble.test(message)) return new Refusal(status, 'key', message, null, null);
+  if (status === 400 || status === 422 || (status === 403 && unwantedContent.test(message))) {
+    if (isOperatorsTrouble(message, asked)) return new Refusal(status, 'key', message, null, null);
     return new Refusal(status, 'other', message, rejected('upstream_rejected', message), null);
   }
   if (status === 413)
@@ -72,6 +76,19 @@ export async function refusalOf(
     return new Refusal(status, 'rate', message, null, wait());
   const isOfKey = status === 401 || status === 402 || status === 403 || status === 429;
   return new Refusal(status, isOfKey ? 'key' : 'other', message, null, null);
+}
+
+/**
+ * Words that the request has as well may be quoted from it: by them a client could have every key benched, one
+ * `"reasoning_effort": "billing"` after the other.
+ */
+function isOperatorsTrouble(message: string, asked: string): boolean {
+  if (!operatorsTrouble.test(message)) return false;
+  // As it is read, whatever escapes it was written with.
+  const request = JSON.stringify(JSON.parse(asked)).toLowerCase();
+  return Array.from(message.matchAll(allOperatorsTrouble), ([words]) => words.toLowerCase()).some(
+    (words) => !request.includes(words),
+  );
 }
 
 function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {
@@ -86,8 +103,16 @@ function messageOf(body: string): string {
   }
 }
 
-/** Seconds or a date, or Azure's milliseconds. */
+/** Whatever a provider says, after this it is asked again; ms. */
+const longestWaitMs = 3_600_000;
+
+/** Seconds or a date, or Azure's milliseconds; in ms. */
 function retryAfter(call: UpstreamCall): number | null {
+  const wait = retryAfterAsSaid(call);
+  return wait === null ? null : Math.min(wait, longestWaitMs);
+}
+
+function retryAfterAsSaid(call: UpstreamCall): number | null {
   const ms = Number(call.header('retry-after-ms') || Number.NaN);
   if (ms >= 0) return ms;
   const text = call.header('retry-after');

@@ -14,6 +14,9 @@ export interface UpstreamSettings {
 /** The provider could not be reached, broke off, or sent what is no answer. */
 export class UpstreamBroken extends Error {}
 
+/** It is longer than is taken: how long, the client may have wished. */
+export class AnswerTooLarge extends UpstreamBroken {}
+
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** Receives the body as it comes. */
@@ -67,7 +70,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
           if (length <= limit) chunks.push(chunk);
           else {
             this.abort();
-            reject(new UpstreamBroken('the answer is too large'));
+            reject(new AnswerTooLarge('the answer is too large'));
           }
         },
         end: () =>
