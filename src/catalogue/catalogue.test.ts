@@ -72,6 +72,7 @@ const Quirks = z.strictObject({
     })
     .optional(),
   reasoningMember: z.enum(['reasoning_content', 'reasoning', 'content']).optional(),
+  streamsOnly: z.array(z.string().min(1)).optional(),
   keyHeader: z.literal('api-key').optional(),
   errors: z.record(z.string(), z.enum(['key', 'rate', 'failed'])).optional(),
 });

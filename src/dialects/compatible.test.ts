@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { providerEntries } from '../catalogue/catalogue.ts';
 import { type Dialect, Unreadable } from './dialect.ts';
 import { dialectOf, dialects } from './dialects.ts';
+import { errorMessage } from './openai.ts';
 
 function dialectAt(provider: string): Dialect {
   const entry = providerEntries.find(({ id }) => id === provider);
@@ -64,6 +65,18 @@ describe('a provider with quirks', () => {
     for (const odd of [null, [], 'text', { error: 'text' }, { error: { code: { a: 1 } } }])
       assert.equal(meaning('groq', odd), null);
     assert.equal(dialectAt('groq').errorMeaning?.('<html>'), null);
+  });
+
+  test('tells what was wrong in whichever form it has', () => {
+    const wrong = [{ loc: ['body', 'foo'], msg: 'Extra inputs are not permitted' }];
+    assert.equal(errorMessage({ detail: wrong }), 'Extra inputs are not permitted');
+    assert.equal(
+      errorMessage({ object: 'error', message: { detail: wrong } }),
+      'Extra inputs are not permitted',
+    );
+    assert.equal(errorMessage({ fault: { faultstring: 'Invalid key' } }), 'Invalid key');
+    assert.equal(errorMessage({ code: 'x', error: 'text' }), 'text');
+    assert.equal(errorMessage({ detail: [] }), null);
   });
 
   test('has its whole answer untouched where it is as OpenAI has it', () => {

@@ -1,6 +1,7 @@
 /** OpenAI's dialect as one provider speaks it, by its quirks. */
 import { ChunkMender, mendAnswer } from './compatible_answer.ts';
 import { quirkEdits } from './compatible_request.ts';
+import { gathered } from './compatible_whole.ts';
 import { type Dialect, Unreadable } from './dialect.ts';
 import { editMembers, fields } from './members.ts';
 import { chatEdits, openai } from './openai.ts';
@@ -8,7 +9,7 @@ import { constraintEdits } from './openai_model.ts';
 import type { ErrorMeaning, Quirks } from './quirks.ts';
 
 export function compatible(quirks: Quirks): Dialect {
-  const { keyHeader, errors } = quirks;
+  const { keyHeader, errors, streamsOnly } = quirks;
   return {
     ...openai,
     headers: (apiKey) => (keyHeader ? [keyHeader, apiKey] : openai.headers(apiKey)),
@@ -17,13 +18,22 @@ export function compatible(quirks: Quirks): Dialect {
       return editMembers(text, parsed, {
         ...chatEdits(body, target),
         ...quirkEdits(parsed, quirks),
+        ...(streamsOnly?.includes(target.upstreamModel) ? asStream : {}),
         ...constraintEdits(parsed, target.constraints),
       });
     },
-    readWhole,
+    // A model that answers as a stream alone was asked for one.
+    readWhole: (text) => (text.startsWith('{') ? readWhole(text) : wholeOf(text)),
     readStream: (mostEventBytes) => new ChunkMender(mostEventBytes),
     errorMeaning: (body) => (errors ? meaningOf(body, errors) : null),
   };
+}
+
+const asStream = { stream: 'true', stream_options: '{"include_usage":true}' };
+
+/** @throws Unreadable for a stream that is no whole answer */
+function wholeOf(text: string): string {
+  return /^\s*(?:data|event|id|:)/.test(text) ? JSON.stringify(gathered(text)) : readWhole(text);
 }
 
 /** @throws Unreadable for an answer that says it failed */

@@ -257,13 +257,19 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
 
 /** The reason inside an upstream's error body, whichever of the known shapes it has; null when there is none. */
 export function errorMessage(body: unknown): string | null {
-  const { error, message, detail } = fields(body);
+  const { error, message, detail, fault } = fields(body);
+  // What did not fit the form of a request, as its validator tells it.
+  const [wrong] = [detail, fields(message).detail].flatMap((found) =>
+    Array.isArray(found) ? found.map((one) => fields(one).msg) : [],
+  );
   const candidates = [
     error,
     fields(error).message,
     fields(fields(error).message).message,
     message,
     detail,
+    fields(fault).faultstring,
+    wrong,
   ];
   const text = candidates.find((candidate) => typeof candidate === 'string' && candidate !== '');
   return typeof text === 'string' ? text : null;

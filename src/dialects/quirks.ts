@@ -43,6 +43,8 @@ export interface Quirks {
   readonly reasoningMember?: 'reasoning_content' | 'reasoning' | 'content';
   /** Header of the key, in place of `authorization`. */
   readonly keyHeader?: 'api-key';
+  /** Models, by its own names, that answer as streams alone: asked for one, and made whole. */
+  readonly streamsOnly?: readonly string[];
   /** By the `code` or `type` of an error, where its status tells something else. */
   readonly errors?: Readonly<Record<string, ErrorMeaning>>;
 }

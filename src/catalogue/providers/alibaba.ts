@@ -15,6 +15,8 @@ export const alibaba: ProviderEntry = {
       off: { enable_thinking: false },
       budget: 'thinking_budget',
     },
+    // Of these the thinking can only be streamed.
+    streamsOnly: ['qwq-plus', 'qwen3-8b', 'qwen3-14b', 'qwen3-32b', 'qwen3-235b-a22b'],
     errors: { Arrearage: 'key' },
   },
   offers: [
