@@ -22,6 +22,7 @@ import {
 } from './commands/key_limits.ts';
 import { readMoment } from './commands/moment.ts';
 import { offerCommands } from './commands/offers.ts';
+import { providerKeyCommands } from './commands/provider_keys.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
 import { userSet } from './commands/user_set.ts';
@@ -154,6 +155,7 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(reviewReceipts),
   },
   ...offerCommands,
+  ...providerKeyCommands,
   verify: {
     usage: 'FILE [--public-key FILE]',
     sentence: 'Check a signed receipt by itself; ends with exit code 1 and what does not fit.',
@@ -251,9 +253,8 @@ async function createUserKey(given: Arguments, database: Database): Promise<Said
     throw new UsageError('--error-format must be text or object.');
   const changes = limitsIn(given, createOptions);
   const account = await accountOf(given, database);
-  const { sql } = database;
-  const walletId = await openWallet(sql, account.id);
-  const made = await createKey(sql, {
+  const walletId = await openWallet(database.sql, account.id);
+  const made = await createKey(database.sql, {
     userId: account.id,
     walletId,
     name,
@@ -262,7 +263,7 @@ async function createUserKey(given: Arguments, database: Database): Promise<Said
     errorFormat,
   });
   const use = isLimited(changes)
-    ? await changeLimits(sql, { id: made.id, walletId }, changes)
+    ? await changeLimits(database.sql, { id: made.id, walletId }, changes)
     : null;
   const bounds = [
     use ? `It has ${limitsText(use)}.` : '',

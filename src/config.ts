@@ -152,6 +152,19 @@ export const settings = {
     'a list such as openai/gpt-4o=12.5,anthropic/*=5',
     'Percent for one model, or all of an author, in place of MARGIN_PERCENT, such as openai/gpt-4o=12.5,anthropic/*=5.',
   ),
+  ownKeys: choice(
+    'OWN_KEYS',
+    ['auto', 'on', 'off'],
+    'auto',
+    'Whether accounts may ask providers with keys of their own. auto: yes in live mode, and in a sandbox where the base URL of the provider is set; on: in a sandbox, too, real providers are asked with them.',
+  ),
+  ownKeyFeePercent: form(
+    'OWN_KEY_FEE_PERCENT',
+    '0',
+    /^(?:100(?:\.0{1,4})?|\d{1,2}(?:\.\d{1,4})?)$/,
+    'a percentage from 0 to 100 with up to four decimals, such as 5',
+    "Percent of the usual prices that a request with an account's own provider key costs; 0 asks for no balance.",
+  ),
   bdtRate: form(
     'USD_BDT_RATE',
     '122.00',

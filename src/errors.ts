@@ -9,6 +9,12 @@ export const errors = {
   revoked_api_key: [401, 'This API key has been revoked.'],
   expired_api_key: [401, 'This API key has expired.'],
   insufficient_credits: [402, 'Insufficient credits. Please top up your account.'],
+  own_key_unpaid: [
+    402,
+    'The provider says that the account of your own key has no money or quota left.',
+  ],
+  own_key_rejected: [403, 'The provider did not accept your own key.'],
+  own_key_unusable: [403, 'Your own key for this provider cannot be used.'],
   ip_not_allowed: [403, 'Your IP address is not in the allowlist of this API key.'],
   model_not_found: [404, 'Model not found.'],
   no_allowed_provider: [404, 'No allowed providers are available for this request.'],
@@ -22,6 +28,7 @@ export const errors = {
   rate_limit_exceeded: [429, 'Rate limit exceeded. Slow down and retry.'],
   too_many_requests_in_flight: [429, 'Too many requests in flight. Wait for some to finish.'],
   provider_rate_limited: [429, 'The provider is rate limiting this model. Retry later.'],
+  own_key_rate_limited: [429, 'The provider is rate limiting your own key. Retry later.'],
   internal_error: [500, 'Unexpected server failure. Contact support if it persists.'],
   no_provider: [503, 'No active providers available to route the request.'],
   database_unavailable: [503, 'The service is temporarily unavailable. Retry shortly.'],
@@ -45,7 +52,10 @@ interface ErrorOptions {
 }
 
 /** Every 402 says whose limit it was. */
-const ofWallet = { limit_source: 'wallet' } as const;
+const limitSources: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  insufficient_credits: { limit_source: 'wallet' },
+  own_key_unpaid: { limit_source: 'own_key' },
+};
 
 /** Thrown anywhere, rendered once. `message` is public. */
 export class ApiError extends Error {
@@ -62,7 +72,7 @@ export class ApiError extends Error {
     this.status = errors[code][0];
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs ?? null;
-    this.details = options.details ?? (code === 'insufficient_credits' ? ofWallet : null);
+    this.details = options.details ?? limitSources[code] ?? null;
   }
 }
 

@@ -1,8 +1,7 @@
 /** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
-import type { KeyRecord } from './accounts/keys.ts';
 import type { Sql } from './db/database.ts';
 import { ApiError } from './errors.ts';
-import { authenticate } from './gateway/authenticate.ts';
+import { type Asker, authenticate } from './gateway/authenticate.ts';
 import { chat } from './gateway/chat.ts';
 import type { Exchange } from './gateway/exchange.ts';
 import { generation, publicKeys, type Receipts } from './gateway/generation.ts';
@@ -36,7 +35,7 @@ type Answerer<Who extends unknown[]> = (
 /** `handler`: the handler authenticates by itself, as a part of its story. */
 type Endpoint = Place &
   (
-    | { readonly who: 'key'; readonly handle: Answerer<[key: KeyRecord]> }
+    | { readonly who: 'key'; readonly handle: Answerer<[key: Asker]> }
     | { readonly who: 'handler' | 'anyone'; readonly handle: Answerer<[]> }
   );
 

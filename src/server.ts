@@ -22,12 +22,13 @@ import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
 import { OverrideWatch } from './gateway/overrides.ts';
+import { OwnKeys } from './gateway/own_keys.ts';
 import { routingState } from './gateway/routing_state.ts';
 import { SharedRests } from './gateway/shared_rests.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
-import { curlCommand } from './pages/home.ts';
+import { announcement } from './pages/announcement.ts';
 import { buildPages } from './pages/pages.ts';
 import { type Api, answer } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
@@ -86,14 +87,11 @@ export async function startServer(
       sole: database.embedded,
       log: (message, error) => log('warn', message, error),
     });
-    const answers = new AnswerStore(lane(database, 'answers', 4), {
-      secret: await installationSecret(config),
-      instance: lease.instance,
-      answerBytes: config.keptAnswerBytes,
-      accountBytes: config.keptAccountBytes,
-      log: (message, error) => log('warn', message, error),
-    });
-    const api = buildApi(config, database, lease, answers, sandbox?.baseUrl ?? null);
+    const secret = await installationSecret(config);
+    const answers = answerStore(config, database, lease, secret, log);
+    const routes = new Routes(config, sandbox?.baseUrl ?? null);
+    const keys = keyDirectory(config, database, secret, log);
+    const api = buildApi(config, database, lease, answers, routes, keys);
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
@@ -142,19 +140,6 @@ function metricsSource({ sql }: Database, { routes }: Api, traffic: { readonly o
   };
 }
 
-const firstCommands: readonly string[] = [
-  'user create --email you@example.com --password "a long password"',
-  'wallet credit --email you@example.com --usd 5',
-  'key create --email you@example.com --name first',
-].map((command) => `npm run -s akai -- ${command}`);
-
-function announcement(config: Config, origin: string, key: string | null): readonly string[] {
-  const sandbox = config.mode === 'sandbox' ? '  (SANDBOX: play money, never real payments)' : '';
-  const lines = ['', `AK AI CORE is ready at ${origin}${sandbox}`, ''];
-  if (key) return [...lines, 'Try it:', '', curlCommand(`${origin}/v1`, key), ''];
-  return [...lines, 'Make an account and a key:', '', ...firstCommands, ''];
-}
-
 /** Connections of the hot path: a database that is silent on them for so long is taken for away, and requests hear 503. */
 function lane(database: Database, name: string, max = 1): Sql {
   return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
@@ -176,18 +161,40 @@ async function startLease(config: Config, lease: Lease, { sql }: Database): Prom
   await lease.start();
 }
 
+function answerStore(
+  config: Config,
+  database: Database,
+  { instance }: Lease,
+  secret: string,
+  log: Log,
+): AnswerStore {
+  return new AnswerStore(lane(database, 'answers', 4), {
+    secret,
+    instance,
+    answerBytes: config.keptAnswerBytes,
+    accountBytes: config.keptAccountBytes,
+    log: (message, error) => log('warn', message, error),
+  });
+}
+
+function keyDirectory(config: Config, database: Database, secret: string, log: Log): KeyDirectory {
+  const sql = lane(database, 'keys', 4);
+  const warn = (message: string, error: unknown): void => log('warn', message, error);
+  return new KeyDirectory(sql, demoAllowed(config), new OwnKeys(sql, config, secret, warn));
+}
+
 function buildApi(
   config: Config,
   database: Database,
   lease: Lease,
   answers: AnswerStore,
-  sandboxUrl: string | null,
+  routes: Routes,
+  keys: KeyDirectory,
 ): Api {
-  const routes = new Routes(config, sandboxUrl);
   return {
     models: new ModelBodies(routes),
     receipts: new Receipts(lane(database, 'receipts', 2), () => receiptKey(database.sql, config)),
-    keys: new KeyDirectory(lane(database, 'keys', 4), demoAllowed(config)),
+    keys,
     limits: new Limits({
       keyRpm: config.rateLimitRpm,
       accountRpm: config.accountRateLimitRpm,

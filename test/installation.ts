@@ -73,13 +73,18 @@ function bareEnvironment(): Record<string, string> {
   );
 }
 
-function launch(args: readonly string[], env: Record<string, string>, cwd: string): ChildProcess {
+function launch(
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd: string,
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): ChildProcess {
   const flags = args[0] === 'serve' ? serverFlags : [];
   return spawn(process.execPath, [...flags, mainFile, ...args], {
     // A folder without .env, so that the developer's stays out.
     cwd,
     env: { ...bareEnvironment(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
   });
 }
 
@@ -94,13 +99,14 @@ export async function temporaryDataDir(): Promise<string> {
   return folder;
 }
 
-/** Runs one command to its end, whatever its exit code; `env` comes on top of a bare environment. */
+/** Runs one command to its end, whatever its exit code; `env` comes on top of a bare environment, `input` to its standard input. */
 export async function runAkai(
   args: readonly string[],
   env: Record<string, string>,
-  options: { timeoutMs?: number } = {},
+  options: { timeoutMs?: number; input?: string } = {},
 ): Promise<CommandResult> {
-  const child = launch(args, env, tmpdir());
+  const child = launch(args, env, tmpdir(), options.input === undefined ? 'ignore' : 'pipe');
+  child.stdin?.on('error', () => {}).end(options.input);
   const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? startTimeoutMs);
   let stdout = '';
   let stderr = '';

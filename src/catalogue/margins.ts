@@ -14,7 +14,7 @@ const mostPercent = 1000;
 export const mostMargin = mostPercent * 10_000;
 
 /** Percent with up to four decimals → millionths: "12.5" → 125000. @throws RangeError */
-function parsePercent(text: string): number {
+export function parsePercent(text: string): number {
   const [, whole, fraction = ''] = percent.exec(text.trim()) ?? [];
   if (whole === undefined || Number(text) > mostPercent)
     throw new RangeError(

@@ -3,7 +3,14 @@
 import { hash } from 'node:crypto';
 import type { Constraint } from './entry.ts';
 import type { Margins } from './margins.ts';
-import { type Period, type PriceLevel, type Prices, priceLevels, withMargin } from './prices.ts';
+import {
+  feeOn,
+  type Period,
+  type PriceLevel,
+  type Prices,
+  priceLevels,
+  withMargin,
+} from './prices.ts';
 
 interface Seller {
   /** Our id of the model. */
@@ -34,6 +41,8 @@ export interface Offer extends Seller {
   readonly priceContent: string;
   /** Members of every receipt of it: the provider's name of the model, and the version. */
   readonly receiptText: string;
+  /** Of what is asked with an account's own key: the offer as it is sold to others, whose prices the fee is a part of. */
+  readonly listed?: Offer;
 }
 
 const versionDigits = 16;
@@ -50,12 +59,37 @@ function offerOf({ periods: _, ...seller }: DatedOffer, base: Prices, margin: nu
     marginMillionths: margin,
     userPrices: prices,
   };
-  const priceContent = JSON.stringify(content);
+  return named(seller, prices, JSON.stringify(content), '');
+}
+
+/** @param members of its receipts beside those that every receipt has, as JSON text */
+function named(seller: Seller, prices: Prices, priceContent: string, members: string): Offer {
+  const { model, provider, upstreamModel } = seller;
   const digest = hash('sha256', priceContent).slice(0, versionDigits);
   const priceVersion = `${model}@${provider}-${digest}`;
-  const receiptText = `"upstreamModel":${JSON.stringify(upstreamModel)},"priceVersion":${JSON.stringify(priceVersion)}`;
+  const receiptText = `"upstreamModel":${JSON.stringify(upstreamModel)},"priceVersion":${JSON.stringify(priceVersion)}${members}`;
   const levels = priceLevels(prices);
   return { ...seller, prices, levels, priceVersion, priceContent, receiptText };
+}
+
+/**
+ * The same for who asks with a key of their own, and so pays the provider: only our fee is charged.
+ * @param fee millionths of the prices
+ */
+export function ownKeyOffer(listed: Offer, fee: number): Offer {
+  const prices = feeOn(listed.prices, fee);
+  const { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints } = listed;
+  const content = {
+    model,
+    provider,
+    upstreamModel,
+    unit: 'pico-USD a token; request: pico-USD',
+    feeOn: listed.priceVersion,
+    feeMillionths: fee,
+    userPrices: prices,
+  };
+  const seller = { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints };
+  return { ...named(seller, prices, JSON.stringify(content), ',"ownKey":true'), listed };
 }
 
 /** Prompts are longer than answers; three to one is the usual blend for comparing prices. */
@@ -78,12 +112,20 @@ export function offersAt(
     .sort((a, b) => blendedPrice(a) - blendedPrice(b));
 }
 
-/** Every version of the prices, past and to come: what a receipt may ever name. */
-export function allVersions(dated: readonly DatedOffer[], margins: Margins): readonly Offer[] {
+/**
+ * Every version of the prices, past and to come: what a receipt may ever name.
+ * @param fee of who asks with a key of their own; millionths
+ */
+export function allVersions(
+  dated: readonly DatedOffer[],
+  margins: Margins,
+  fee: number,
+): readonly Offer[] {
   return dated.flatMap((offer) =>
-    offer.periods.map(({ prices }) =>
-      offerOf(offer, prices, margins.of(offer.model, offer.provider)),
-    ),
+    offer.periods.flatMap(({ prices }) => {
+      const listed = offerOf(offer, prices, margins.of(offer.model, offer.provider));
+      return [listed, ownKeyOffer(listed, fee)];
+    }),
   );
 }
 

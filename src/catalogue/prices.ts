@@ -162,11 +162,22 @@ const wholeMargin = 1_000_000n;
  * @param margin in millionths: 125000 is 12.5 percent
  */
 export function withMargin(prices: Prices, margin: number): Prices {
-  if (margin === 0) return prices;
-  const factor = wholeMargin + BigInt(margin);
+  return margin === 0 ? prices : scaled(prices, wholeMargin + BigInt(margin));
+}
+
+/**
+ * What is asked of somebody who pays the provider: a part of the prices, each rounded up, once, to the pico-USD a token.
+ * @param fee in millionths: 50000 is 5 percent
+ */
+export function feeOn(prices: Prices, fee: number): Prices {
+  return scaled(prices, BigInt(fee));
+}
+
+/** @param factor in millionths */
+function scaled(prices: Prices, factor: bigint): Prices {
   const raised = (pico: number): number => {
     const most = Number((BigInt(pico) * factor + wholeMargin - 1n) / wholeMargin);
-    if (!Number.isSafeInteger(most)) throw new RangeError(`A margin makes ${pico} too large.`);
+    if (!Number.isSafeInteger(most)) throw new RangeError(`A percentage makes ${pico} too large.`);
     return most;
   };
   const orNull = (pico: number | null) => (pico === null ? null : raised(pico));

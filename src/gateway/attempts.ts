@@ -4,11 +4,11 @@ import type { Model } from '../catalogue/catalogue.ts';
 import { Unreadable, Unsupported } from '../dialects/dialect.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft } from './body.ts';
-import type { Target } from './choose.ts';
 import type { OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
 import type { ProviderKey } from './provider_keys.ts';
-import { Refusal, refusalOf } from './refusal.ts';
+import { ofOwnKey, Refusal, refusalOf } from './refusal.ts';
+import type { Target } from './target.ts';
 import { AnswerTooLarge, UpstreamBroken, type UpstreamCall, type Upstreams } from './upstream.ts';
 
 /** A failed try, as the receipt tells it. */
@@ -127,6 +127,8 @@ class Failures {
   readonly attempts: Attempt[] = [];
   #retryAfterMs: number | null = null;
   #unsupported: Unsupported | null = null;
+  /** What the provider has against a key that the account brought: its owner can mend it. */
+  #own: ApiError | null = null;
   /** The request itself was refused: no other provider of this model would do better, but another model may. */
   #final: { readonly model: Model; readonly error: ApiError } | null = null;
 
@@ -194,14 +196,21 @@ class Failures {
     target: Target,
     key: ProviderKey,
     tried: readonly ProviderKey[],
-    { kind, status, message, final, retryAfterMs }: Refusal,
+    refusal: Refusal,
     now: number,
   ): ProviderKey | null {
-    const { health, keys, model } = target;
+    const { health, keys, model, own } = target;
+    const { kind, status, message, final, retryAfterMs } = refusal;
     this.#passing.delete(target);
     if (final) {
       this.#final = { model, error: final };
       health.succeeded(now, null);
+      return null;
+    }
+    if (own && kind !== 'other') {
+      const error = ofOwnKey(own.key, refusal);
+      own.key.refused(error.message);
+      this.#own ??= error;
       return null;
     }
     this.#retryAfterMs ??= retryAfterMs;
@@ -219,6 +228,7 @@ class Failures {
   /** What the client is told where nobody answered. */
   told(): ApiError {
     if (this.#final) return this.#final.error;
+    if (this.#own) return this.#own;
     const { attempts } = this;
     const unsupported = this.#unsupported;
     // Where others were tried and failed, what this one cannot do is not the client's trouble.

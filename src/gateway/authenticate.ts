@@ -6,8 +6,17 @@ import { networkTest } from '../accounts/networks.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError, databaseUnavailable } from '../errors.ts';
 
+import type { OwnKeys } from './own_keys.ts';
+import type { OwnOffers } from './target.ts';
+
+/** Whose key it is, and what else is known of who asks. */
+export interface Asker extends KeyRecord {
+  /** Keys for providers that the account brought itself; null where it has none. */
+  readonly own: OwnOffers | null;
+}
+
 export interface KeyEntry {
-  readonly record: KeyRecord;
+  readonly record: Asker;
   /** Ms since the epoch; infinity for a key that does not expire. */
   readonly expiresAt: number;
   readonly allowsAddress: (address: string) => boolean;
@@ -37,6 +46,7 @@ interface Remembered {
 export class KeyDirectory {
   readonly #sql: Sql;
   readonly #demoAllowed: boolean;
+  readonly #ownKeys: OwnKeys;
   readonly #cached = new Map<string, Cached>();
   readonly #asked = new Map<string, Promise<KeyEntry | null>>();
   readonly #remembered = new WeakMap<Socket, Remembered>();
@@ -45,9 +55,10 @@ export class KeyDirectory {
   /** Rises with every change, so that an answer read before it is not remembered. */
   #changes = 0;
 
-  constructor(sql: Sql, demoAllowed: boolean) {
+  constructor(sql: Sql, demoAllowed: boolean, ownKeys: OwnKeys) {
     this.#sql = sql;
     this.#demoAllowed = demoAllowed;
+    this.#ownKeys = ownKeys;
   }
 
   /** Begins to listen for changes. @throws what the driver throws */
@@ -100,17 +111,22 @@ export class KeyDirectory {
     for (const [hash, { entry }] of this.#cached) if (!entry) this.#cached.delete(hash);
   }
 
+  async #read(hash: Buffer): Promise<Asker | null> {
+    const record = await findKeyByHash(this.#sql, hash);
+    if (!record || (record.demo && !this.#demoAllowed)) return null;
+    return { ...record, own: await this.#ownKeys.of(record.userId) };
+  }
+
   async #ask(hash: string, stale: Cached | null): Promise<KeyEntry | null> {
     const changes = this.#changes;
-    let record: KeyRecord | null;
+    let known: Asker | null;
     try {
-      record = await findKeyByHash(this.#sql, Buffer.from(hash, 'hex'));
+      known = await this.#read(Buffer.from(hash, 'hex'));
     } catch (cause) {
       // A database that is away must never turn a good key into a bad one.
       if (stale && changes === this.#changes) return stale.entry;
       throw databaseUnavailable(cause);
     }
-    const known = record && (this.#demoAllowed || !record.demo) ? record : null;
     const entry = known && {
       record: known,
       expiresAt: known.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,

@@ -8,7 +8,7 @@ import type { Limits } from './admit.ts';
 import type { Attempt } from './attempts.ts';
 import type { KeyDirectory } from './authenticate.ts';
 import type { ChatRequest } from './chat_request.ts';
-import type { Routes, Target } from './choose.ts';
+import type { Routes } from './choose.ts';
 import type { Continued, Conversations } from './conversations.ts';
 import { type Circumstances, explanation } from './explanation.ts';
 import type { KeptAnswers } from './kept_answers.ts';
@@ -18,6 +18,7 @@ import type { Ending, OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
 import { affordable, costWith, type Plan } from './plan.ts';
 import type { RelaySettings } from './relay.ts';
+import type { Target } from './target.ts';
 import type { Upstreams } from './upstream.ts';
 
 export interface Gateway {
@@ -152,7 +153,8 @@ export async function bookRefused(
 ): Promise<never> {
   const offer = known?.target.offer ?? route.targets[0]?.offer;
   const usage = known?.usage ?? estimateUsage(request.inputEstimate, 0);
-  if (offer) {
+  // With a key of one's own the provider is paid by its owner.
+  if (offer && !offer.listed) {
     const note = known
       ? 'answered before its hold was refused'
       : 'sent before its hold was refused';

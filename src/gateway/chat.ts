@@ -5,19 +5,20 @@
  * provider's answer may be delivered, `settle` before the last byte of it, `release` where nothing is owed.
  */
 
-import type { KeyRecord } from '../accounts/keys.ts';
 import { ApiError } from '../errors.ts';
 import { SettlementLost } from '../wallet/failure.ts';
-import { authenticate } from './authenticate.ts';
+import { type Asker, authenticate } from './authenticate.ts';
 import { ClientLeft } from './body.ts';
-import { bookRefused, type Gateway } from './call.ts';
+import { bookRefused, type Call, type Gateway } from './call.ts';
 import { type ChatRequest, readChatRequest } from './chat_request.ts';
+import type { Continued } from './conversations.ts';
 import type { Exchange } from './exchange.ts';
 import type { Repeated } from './kept_answers.ts';
-import { OpenHold } from './open_hold.ts';
+import { type HoldPlan, OpenHold } from './open_hold.ts';
 import type { Outlet } from './outlet.ts';
 import { planOf } from './plan.ts';
 import { streamAnswer } from './stream_answer.ts';
+import { ownAlone } from './target.ts';
 import { wholeAnswer } from './whole_answer.ts';
 
 /** @throws ApiError while nothing has been answered yet */
@@ -42,7 +43,7 @@ export async function chat(gateway: Gateway, exchange: Exchange): Promise<void> 
  */
 async function answerFirst(
   gateway: Gateway,
-  record: KeyRecord,
+  record: Asker,
   exchange: Exchange,
 ): Promise<Repeated | null> {
   const body = await exchange.body(gateway.maxBodyBytes);
@@ -61,22 +62,14 @@ async function answerFirst(
 /** @throws ApiError while nothing has been answered yet */
 async function answerChat(
   gateway: Gateway,
-  record: KeyRecord,
+  record: Asker,
   request: ChatRequest,
   exchange: Outlet,
 ): Promise<void> {
-  const chosen = gateway.routes.choose(request, record.replaceRetired);
+  const chosen = gateway.routes.choose(request, record);
   const route = gateway.conversations.continued(chosen, request, record.userId);
-  const plan = planOf(request, route, gateway.lengths);
-  const hold = await OpenHold.take(gateway.ledger, {
-    id: exchange.id,
-    walletId: record.walletId,
-    keyId: record.id,
-    model: route.model.id,
-    plan,
-    lengths: gateway.lengths,
-  });
-  const call = { gateway, exchange, request, route, plan, hold };
+  const call = await withHold(gateway, record, request, route, exchange);
+  const { hold } = call;
   try {
     if (request.stream) await streamAnswer(call);
     else await wholeAnswer(call);
@@ -86,6 +79,27 @@ async function answerChat(
     gateway.ledger.forget(exchange.id, !exchange.hasBegun);
     throw error;
   }
+}
+
+/** Where the wallet cannot pay what would stand in for keys of the account's own, these are asked alone. */
+async function withHold(
+  gateway: Gateway,
+  { walletId, id: keyId, own }: Asker,
+  request: ChatRequest,
+  route: Continued,
+  exchange: Outlet,
+): Promise<Call> {
+  const { ledger, lengths } = gateway;
+  const wanted = (chosen: Continued): HoldPlan => {
+    const plan = planOf(request, chosen, lengths);
+    return { id: exchange.id, walletId, keyId, model: chosen.model.id, plan, lengths };
+  };
+  const alone = own && ownAlone(route);
+  const instead = alone && wanted(alone);
+  const hold = await OpenHold.take(ledger, wanted(route), instead);
+  const { plan } = hold;
+  const taken = alone && plan === instead?.plan ? alone : route;
+  return { gateway, exchange, request, route: taken, plan, hold };
 }
 
 /** Nothing was delivered, or it cannot be charged: the hold goes back, where it is still ours to give. */

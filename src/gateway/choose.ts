@@ -7,38 +7,25 @@ import {
   type Provider,
   providers,
 } from '../catalogue/catalogue.ts';
-import { type Margins, marginsOf } from '../catalogue/margins.ts';
+import { type Margins, marginsOf, parsePercent } from '../catalogue/margins.ts';
 import { whyNotSold } from '../catalogue/not_sold.ts';
 import { allVersions, nextChange, type Offer, offersAt } from '../catalogue/offers.ts';
 import { type Config, isReal, isWhole } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
-import type { Dialect } from '../dialects/dialect.ts';
-import { dialects } from '../dialects/dialects.ts';
 import { ApiError } from '../errors.ts';
-import { Healths, type OfferHealth } from './health.ts';
+import { Healths } from './health.ts';
 import { Overrides } from './overrides.ts';
 import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
 import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
-
-/** One offer and the way to its provider. */
-export interface Target {
-  readonly offer: Offer;
-  readonly model: Model;
-  readonly health: OfferHealth;
-  /** Not the stand-in. */
-  readonly isReal: boolean;
-  /** Where the operator put it among the others; infinity for nowhere. */
-  readonly place: number;
-  readonly dialect: Dialect;
-  readonly origin: string;
-  /** Path before the dialect's own. */
-  readonly basePath: string;
-  readonly keys: KeyRing;
-  readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
-  readonly cacheCounted: 'inside' | 'outside' | 'either';
-  readonly completionExcludesReasoning: boolean | 'perhaps';
-}
+import {
+  headersWith,
+  type OwnOffers,
+  ownFirst,
+  type Target,
+  targetOf,
+  unlessUnasked,
+} from './target.ts';
 
 /** The offers that may answer one request. */
 export interface Route {
@@ -55,6 +42,16 @@ export interface Route {
   /** Id of the retired model that was asked for, where this one answers in its place. */
   readonly replaces?: string;
 }
+
+/** What the account that asks has said of itself. */
+interface Asker {
+  /** Whether the successor of a retired model may answer in its place. */
+  readonly replaceRetired: boolean;
+  /** Keys for providers that it brought: what can be asked with them comes first, and mostly alone. Null: none. */
+  readonly own: OwnOffers | null;
+}
+
+const anybody: Asker = { replaceRetired: false, own: null };
 
 /** What a request says of where it wants to go. */
 export interface Asked extends Wanted {
@@ -90,6 +87,8 @@ export class Routes {
   readonly rings = new Map<string, KeyRing>();
   /** Every version of a price that a receipt may name. */
   readonly versions: readonly Offer[];
+  /** Of the usual prices, for who asks with a key of their own; millionths. */
+  readonly #ownKeyFee: number;
   readonly #config: Config;
   readonly #sandboxUrl: string | null;
   readonly #catalogue: Catalogue;
@@ -100,6 +99,8 @@ export class Routes {
   /** The routes at the prices that hold from `#from` until before `#until`. */
   #routes: ReadonlyMap<string, Route> = new Map();
   #overrides = new Overrides([]);
+  /** Every offer, by model, whether the operator has a key for it or not. */
+  #offers: ReadonlyMap<string, readonly Offer[]> = new Map();
   #from = 0;
   #until = 0;
 
@@ -113,12 +114,13 @@ export class Routes {
     this.#catalogue = surroundings.catalogue ?? catalogue;
     this.#now = surroundings.now ?? Date.now;
     this.healths = surroundings.healths ?? new Healths();
+    this.#ownKeyFee = parsePercent(config.ownKeyFeePercent);
     this.#margins = readMargins(config, this.#catalogue);
     this.#parameters = new Set(
       [...this.#catalogue.models.values()].flatMap((model) => model.supportedParameters),
     );
     this.versions = [...this.#catalogue.models.values()].flatMap(({ dated }) =>
-      allVersions(dated, this.#margins),
+      allVersions(dated, this.#margins, this.#ownKeyFee),
     );
   }
 
@@ -129,8 +131,10 @@ export class Routes {
     const models = [...this.#catalogue.models.values()];
     const routes = new Map<string, Route>();
     const margins = this.#overrides.over(this.#margins);
+    const all = new Map<string, readonly Offer[]>();
     for (const model of models) {
       const offers = offersAt(this.#overrides.offersOf(model), now, margins);
+      all.set(model.id, offers);
       const targets = this.#targetsOf(model, offers, isRetired(model, now));
       if (targets.length > 0)
         routes.set(model.id, {
@@ -142,6 +146,7 @@ export class Routes {
         });
     }
     this.#routes = routes;
+    this.#offers = all;
     // From this moment only: a clock that is set back finds the prices of then.
     this.#from = now;
     const sunsets = models.flatMap(({ sunset }) =>
@@ -156,7 +161,7 @@ export class Routes {
   versionsWith(overrides: Overrides): readonly Offer[] {
     const margins = overrides.over(this.#margins);
     return [...this.#catalogue.models.values()].flatMap((model) =>
-      allVersions(overrides.offersOf(model), margins),
+      allVersions(overrides.offersOf(model), margins, this.#ownKeyFee),
     );
   }
 
@@ -173,19 +178,20 @@ export class Routes {
 
   /**
    * The offers that may answer a request, in the order in which they are tried.
-   * @param replaceRetired whether the successor of a retired model may answer in its place
+   * @param asker what its account has said of itself
    * @throws ApiError model_not_found, naming the successor of a retired model; no_allowed_provider where the client's
-   * own wishes leave none; no_provider when nobody offers it now
+   * own wishes leave none; no_provider when nobody offers it now; own_key_unusable
    */
-  choose(asked: Asked, replaceRetired = false): Route {
-    const replaced = replaceRetired ? this.#replaced(asked) : null;
+  choose(asked: Asked, asker: Asker = anybody): Route {
+    const replaced = asker.replaceRetired ? this.#replaced(asked, asker) : null;
     if (replaced) return replaced;
-    if (asked.preferences === null && asked.fallbackModels.length === 0) {
+    const { own } = asker;
+    if (own === null && asked.preferences === null && asked.fallbackModels.length === 0) {
       const model = this.#catalogue.find(asked.model);
       const route = model && this.#routeOf(model);
       if (route && !route.isTied && route.targets.every(isCalm)) return route;
     }
-    return this.#chooseCarefully(asked);
+    return this.#chooseCarefully(asked, own);
   }
 
   /** By its name, which tells nothing of its text. */
@@ -196,23 +202,29 @@ export class Routes {
   }
 
   /** The successor's route, where the model that was asked for is gone and has one. */
-  #replaced(asked: Asked): Route | null {
+  #replaced(asked: Asked, { own }: Asker): Route | null {
     const { model, sort } = this.#named(asked.model, 'model');
     const heir = this.#isGone(model) ? this.#successor(model) : null;
     if (!heir) return null;
     const suffix = sort ? asked.model.slice(asked.model.lastIndexOf(':')) : '';
-    return { ...this.choose({ ...asked, model: heir.id + suffix }), replaces: model.id };
+    return {
+      ...this.choose({ ...asked, model: heir.id + suffix }, { replaceRetired: false, own }),
+      replaces: model.id,
+    };
   }
 
-  #chooseCarefully(asked: Asked): Route {
+  #chooseCarefully(asked: Asked, own: OwnOffers | null): Route {
     const { fallbackModels, preferences } = asked;
-    const { acrossModels, allowFallbacks, sort: own } = preferences ?? noPreferences;
+    const { acrossModels, allowFallbacks, sort: wanted } = preferences ?? noPreferences;
     const named = this.#named(asked.model, 'model');
     const routes = [named, ...fallbackModels.map((id) => this.#named(id, 'models'))].flatMap(
       ({ model, sort }) => {
         // A model that is gone is passed over while there is another.
-        const route = fallbackModels.length > 0 ? this.#find(model) : this.#routeOf(model);
-        return route ? [{ targets: route.targets, sort: own ?? sort }] : [];
+        const brought = own ? this.#ownTargets(own, model) : [];
+        const mayLack = fallbackModels.length > 0 || brought.length > 0;
+        const route = mayLack ? this.#find(model) : this.#routeOf(model);
+        const targets = [...brought, ...(route?.targets ?? [])];
+        return targets.length > 0 ? [{ targets, sort: wanted ?? sort }] : [];
       },
     );
     if (routes.length === 0) this.#routeOf(named.model);
@@ -223,18 +235,27 @@ export class Routes {
     }));
     const now = performance.now();
     const groups = acrossModels
-      ? [{ targets: left.flatMap(({ targets }) => targets), sort: own }]
+      ? [{ targets: left.flatMap(({ targets }) => targets), sort: wanted }]
       : left;
-    const targets = groups.flatMap((group) => {
-      const order = ranked(group.targets, preferences ?? noPreferences, group.sort, now);
+    const inOrder = groups.flatMap((group) => {
+      const order = ownFirst(ranked(group.targets, preferences ?? noPreferences, group.sort, now));
       const mayFall = allowFallbacks || (preferences?.order.length ?? 0) > 0;
       return mayFall ? order : order.slice(0, 1);
     });
+    const targets = own ? unlessUnasked(inOrder) : inOrder;
     if (targets.length === 0) throw nobodyLeft(excluded);
     const models = [...new Set(targets.map(({ model }) => model))];
     const isOrdered =
-      (preferences?.order.length ?? 0) > 0 || groups.some(({ sort }) => sort !== null);
+      own !== null ||
+      (preferences?.order.length ?? 0) > 0 ||
+      groups.some(({ sort }) => sort !== null);
     return { model: named.model, models, targets, isTied: false, isOrdered };
+  }
+
+  #ownTargets(own: OwnOffers, model: Model): readonly Target[] {
+    if (this.#isGone(model)) return [];
+    this.all();
+    return own.targetsOf(model, this.#offers.get(model.id) ?? []);
   }
 
   #allows({ offer, model }: Target, asked: Asked, excluded: Excluded[]): boolean {
@@ -301,7 +322,7 @@ export class Routes {
     };
     const real = offers.flatMap((offer) => {
       const way = wayTo(offer.provider);
-      return way ? [target(offer, own(offer, true), way.baseUrl, way.keys)] : [];
+      return way ? [targetOf(offer, own(offer, true), way.baseUrl, way.keys)] : [];
     });
     const sandboxUrl = this.#sandboxUrl;
     // Also of those that are switched off.
@@ -312,7 +333,7 @@ export class Routes {
       const provider = providers.get(offer.provider);
       if (!provider) return [];
       const keys = this.#ring(provider, 'sandbox');
-      return [target(offer, own(offer, false), sandboxUrl, keys)];
+      return [targetOf(offer, own(offer, false), sandboxUrl, keys)];
     });
   }
 
@@ -331,8 +352,7 @@ export class Routes {
   #ring({ id, dialect }: Provider, setting: string): KeyRing {
     const known = this.rings.get(`${id} ${setting}`);
     if (known) return known;
-    const headers = (text: string) => [...dialect.headers(text), ...standardHeaders];
-    const ring = new KeyRing(id, setting, headers, (...benched) =>
+    const ring = new KeyRing(id, setting, headersWith(dialect), (...benched) =>
       this.healths.onBenched(...benched),
     );
     this.rings.set(`${id} ${setting}`, ring);
@@ -366,33 +386,4 @@ function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalo
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(`MARGIN_PERCENT or MODEL_MARGINS cannot be used: ${reason}.`, { cause });
   }
-}
-
-const standardHeaders: readonly string[] = [
-  'content-type',
-  'application/json',
-  // What is passed on as bytes must be text.
-  'accept-encoding',
-  'identity',
-];
-
-function target(
-  offer: Offer,
-  own: Pick<Target, 'model' | 'health' | 'isReal' | 'place'>,
-  baseUrl: string,
-  keys: KeyRing,
-): Target {
-  const url = new URL(baseUrl);
-  const provider = providers.get(offer.provider);
-  return {
-    offer,
-    ...own,
-    dialect: provider?.dialect ?? dialects.openai,
-    origin: url.origin,
-    basePath: url.pathname.replace(/\/$/, ''),
-    keys,
-    tokenLimitField: provider?.tokenLimitField ?? 'max_tokens',
-    cacheCounted: provider?.cacheCounted ?? 'inside',
-    completionExcludesReasoning: provider?.completionExcludesReasoning ?? false,
-  };
 }

@@ -5,7 +5,8 @@
 import { hash } from 'node:crypto';
 import { fields } from '../dialects/members.ts';
 import type { ChatRequest } from './chat_request.ts';
-import type { Route, Target } from './choose.ts';
+import type { Route } from './choose.ts';
+import type { Target } from './target.ts';
 
 /** Caches of providers mostly live as long after their last use; ms. */
 const liveMs = 300_000;

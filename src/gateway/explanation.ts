@@ -4,7 +4,7 @@ import type { Offer } from '../catalogue/offers.ts';
 import type { PriceLevel } from '../catalogue/prices.ts';
 import type { Usage } from '../dialects/usage.ts';
 import type { Attempt } from './attempts.ts';
-import { receiptLines, unpricedClasses } from './meter.ts';
+import { priceUsage, receiptLines, unpricedClasses } from './meter.ts';
 import { readableJson } from './open_hold.ts';
 
 export interface Circumstances {
@@ -21,6 +21,9 @@ interface Timing {
   /** When the provider's answer was there to be passed on; 0 where that was not noted. */
   readonly answeredAt: number;
 }
+
+/** Why no more than a fee is charged. */
+const ownKeyUsed = 'asked with a key of your own';
 
 /** What a provider has put there; the books need no more of it. */
 const mostReasonLength = 64;
@@ -42,8 +45,10 @@ export function explanation(
   const began = answeredAt || now;
   const rest =
     (flags.length > 0 ? `,"flags":${readableJson(flags)}` : '') +
-    (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '');
+    (attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '') +
+    (offer.listed ? `,"listCost":${priceUsage(usage, offer.listed).cost}` : '');
+  const why = reason ?? (offer.listed ? ownKeyUsed : null);
   // The ledger takes the model of a receipt from here, where it stands first, and else from the hold.
   const model = offer.model === asked ? '' : `"model":${JSON.stringify(offer.model)},`;
-  return `{${model}"finishReason":${finish},"reason":${readableJson(reason)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - startedAt)},"durationMs":${Math.round(now - startedAt)}${rest}}`;
+  return `{${model}"finishReason":${finish},"reason":${readableJson(why)},"reportedBy":"${reportedBy}",${offer.receiptText},"tokens":${tokens},"prices":${prices},"firstByteMs":${Math.round(began - startedAt)},"durationMs":${Math.round(now - startedAt)}${rest}}`;
 }

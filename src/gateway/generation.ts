@@ -112,6 +112,8 @@ function described(receipt: PublicReceipt): object {
     native_tokens_prompt: receipt.tokens_prompt,
     native_tokens_completion: receipt.tokens_completion,
     native_tokens_reasoning: reasoning,
+    ...(receipt.own_key ? { is_byok: true } : {}),
+    ...(receipt.list_cost ? { upstream_inference_cost: JSON.rawJSON(receipt.list_cost) } : {}),
   };
 }
 

@@ -4,8 +4,11 @@ import { after, test } from 'node:test';
 import { Ledgers } from '../../test/ledgers.ts';
 import { until } from '../../test/scratch_data.ts';
 import { createKey, mintKey } from '../accounts/keys.ts';
+import { loadConfig } from '../config.ts';
+import type { Sql } from '../db/connection.ts';
 import { ApiError } from '../errors.ts';
 import { KeyDirectory } from './authenticate.ts';
+import { OwnKeys } from './own_keys.ts';
 
 const ledgers = await Ledgers.open();
 const { owner } = ledgers;
@@ -20,10 +23,19 @@ async function newKey(): Promise<{ id: string; key: string }> {
   return createKey(owner, { userId, walletId, name: 'test' });
 }
 
+function directoryOn(sql: Sql): KeyDirectory {
+  const config = loadConfig({}, []);
+  return new KeyDirectory(
+    sql,
+    true,
+    new OwnKeys(sql, config, 'no key was sealed with it', () => {}),
+  );
+}
+
 test('a hundred requests with a key that nobody remembers ask the database once', async () => {
   const { id, key } = await newKey();
   const name = 'test crowd of keys';
-  const directory = new KeyDirectory(ledgers.database.connect({ max: 20, name }), true);
+  const directory = directoryOn(ledgers.database.connect({ max: 20, name }));
   const { promise: isLocked, resolve: locked } = Promise.withResolvers<void>();
   const { promise: isEnough, resolve: enough } = Promise.withResolvers<void>();
   const lock = owner.begin(async (transaction) => {
@@ -50,7 +62,7 @@ test('a hundred requests with a key that nobody remembers ask the database once'
 test('while the database is away a known key stays good, and an unknown one hears 503, not that it is wrong', async (t) => {
   const { id, key } = await newKey();
   const sql = ledgers.database.connect({ max: 1, name: 'test keys' });
-  const directory = new KeyDirectory(sql, true);
+  const directory = directoryOn(sql);
   assert.equal((await directory.find(key))?.record.id, id);
   await sql.end();
   const now = performance.now.bind(performance);

@@ -3,7 +3,8 @@
 import { type Model, providers } from '../catalogue/catalogue.ts';
 import type { Offer } from '../catalogue/offers.ts';
 import { formatPrice, type UnitPrices } from '../catalogue/prices.ts';
-import type { Route, Routes, Target } from './choose.ts';
+import type { Route, Routes } from './choose.ts';
+import type { Target } from './target.ts';
 
 /** Decimal strings in USD a token, under the names that OpenRouter's clients read. */
 function pricing(prices: UnitPrices): Record<string, string> {

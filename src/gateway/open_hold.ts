@@ -34,6 +34,10 @@ export interface Ending {
 
 const done: Promise<void> = Promise.resolve();
 
+function isOfMoney(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.code === 'insufficient_credits';
+}
+
 export class OpenHold implements HoldTaker {
   readonly #ledger: Ledger;
   readonly #plan: HoldPlan;
@@ -62,6 +66,10 @@ export class OpenHold implements HoldTaker {
     this.granted = plan.plan.wanted;
     this.#mayTakeLess = mayTakeLess && plan.plan.least < plan.plan.likely;
     this.#ask(plan.plan.likely);
+  }
+
+  get plan(): Plan {
+    return this.#plan.plan;
   }
 
   get walletId(): number {
@@ -96,7 +104,7 @@ export class OpenHold implements HoldTaker {
 
   /** The ledger's other answer. */
   refuse(error: Error): void {
-    const isPoor = error instanceof ApiError && error.code === 'insufficient_credits';
+    const isPoor = isOfMoney(error);
     if (isPoor && this.#mayTakeLess) {
       this.#mayTakeLess = false;
       this.#ask(this.#plan.plan.least);
@@ -116,13 +124,24 @@ export class OpenHold implements HoldTaker {
   /**
    * Sets money aside. A wallet that is comfortably rich does not wait for the commit: then `granted` is what was wanted,
    * and `confirmed` must be awaited before anything is delivered.
+   * @param instead what else may be done where the first cannot be paid
    * @throws ApiError insufficient_credits or database_unavailable
    */
-  static async take(ledger: Ledger, plan: HoldPlan): Promise<OpenHold> {
+  static async take(
+    ledger: Ledger,
+    plan: HoldPlan,
+    instead: HoldPlan | null = null,
+  ): Promise<OpenHold> {
     const comfortable = ledger.isComfortable(plan.walletId, plan.plan.wanted);
     // A call that is on its way already was told the full limit, so that less would not do.
     const hold = new OpenHold(ledger, plan, !comfortable);
-    if (!comfortable) await hold.confirmed;
+    try {
+      if (!comfortable) await hold.confirmed;
+    } catch (error) {
+      // Nothing is held, so that the same request can ask anew.
+      if (instead && isOfMoney(error)) return OpenHold.take(ledger, instead);
+      throw error;
+    }
     const refusal = hold.#beyond();
     if (refusal) {
       await hold.release({ reason: refusal.message });
@@ -218,7 +237,7 @@ export class OpenHold implements HoldTaker {
 
   /** What the provider may cost although the hold was refused late: the operator's. Not booked where there are no books to be had. */
   async bookLoss(amount: Nano, note: string): Promise<void> {
-    const isPoor = this.refused instanceof ApiError && this.refused.code === 'insufficient_credits';
+    const isPoor = this.refused !== null && isOfMoney(this.refused);
     if (isPoor && amount > 0) await this.#ledger.bookLoss(this.#plan.id, amount, note);
   }
 }

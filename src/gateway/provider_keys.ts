@@ -7,6 +7,14 @@ const benchMs = 300_000;
 /** `until`: ms of the clock; null where it works again. */
 type OnBenched = (name: string, until: number | null, reason: string) => void;
 
+/** A key that the account brought which asks. */
+export interface OwnKeyUse {
+  readonly providerName: string;
+  readonly lastFour: string;
+  /** Writes down, for its owner, what the provider has against it. */
+  refused(error: string): void;
+}
+
 export class ProviderKey {
   readonly text: string;
   /** `openai#` and digits of the key's hash: names it without telling it. */

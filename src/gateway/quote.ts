@@ -1,5 +1,4 @@
 /** POST /v1/quote: what a chat request would cost, without sending it. Nothing is held, and nothing is charged. */
-import type { KeyRecord } from '../accounts/keys.ts';
 import { providers } from '../catalogue/catalogue.ts';
 import { formatPrice, levelFor } from '../catalogue/prices.ts';
 import type { Sql } from '../db/database.ts';
@@ -8,6 +7,7 @@ import { ApiError } from '../errors.ts';
 import { type Funds, fundsOf } from '../wallet/funds.ts';
 import { type KeyFunds, keyFunds } from '../wallet/key_limits.ts';
 import { convertUsd, formatUsd, type Nano, nano } from '../wallet/money.ts';
+import type { Asker } from './authenticate.ts';
 import { capWithin, type Gateway } from './call.ts';
 import { type ChatRequest, readChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
@@ -29,12 +29,13 @@ export async function quote(
   gateway: QuoteGateway,
   exchange: Exchange,
   _rest: string,
-  { id, walletId, replaceRetired }: KeyRecord,
+  asker: Asker,
 ): Promise<void> {
   const request = readChatRequest(await exchange.body(gateway.maxBodyBytes));
-  const route = gateway.routes.choose(request, replaceRetired);
+  const route = gateway.routes.choose(request, asker);
   const plan = planOf(request, route, gateway.lengths);
   const { sql } = gateway.quotes;
+  const { id, walletId } = asker;
   const purse = { ...(await fundsOf(sql, walletId)), key: await keyFunds(sql, id) };
   exchange.json(JSON.stringify(quoteOf(gateway, request, route, plan, purse)));
 }
@@ -71,7 +72,7 @@ function quoteOf(
   const prices = levelFor(offer.levels, request.inputEstimate).applied;
   const price = (amount: number) => priced(nano(amount), quotes.bdtRate);
   const payable = payableFrom(purse);
-  const isRich = purse.balance >= ledger.floor && payable.free >= plan.least;
+  const isRich = plan.most === 0 || (purse.balance >= ledger.floor && payable.free >= plan.least);
   return {
     object: 'quote',
     model: offer.model,

@@ -2,7 +2,7 @@
 import type { Dialect } from '../dialects/dialect.ts';
 import { errorMessage } from '../dialects/openai.ts';
 import { ApiError } from '../errors.ts';
-import type { KeyRing } from './provider_keys.ts';
+import type { KeyRing, OwnKeyUse } from './provider_keys.ts';
 import type { UpstreamCall } from './upstream.ts';
 
 /** `key`: of the key that asked, so that another may do · `rate`: of how often it asks · `other`: of whatever else. */
@@ -38,6 +38,7 @@ const operatorsTrouble =
 const allOperatorsTrouble = new RegExp(operatorsTrouble, 'gi');
 /** xAI's 403 for a prompt that it does not want: nothing is wrong with our key. */
 const unwantedContent = /^content violates usage guidelines/i;
+const unpaid = /credit balance|billing|arrearage|quota/i;
 const emptyAccount = /insufficient_quota|exceeded_current_quota|RequestsPerDay/;
 /** Where a provider says "too many" and not for how long. */
 const defaultRetryAfterMs = 5000;
@@ -89,6 +90,27 @@ function isOperatorsTrouble(message: string, asked: string): boolean {
   return Array.from(message.matchAll(allOperatorsTrouble), ([words]) => words.toLowerCase()).some(
     (words) => !request.includes(words),
   );
+}
+
+/** What the owner of a key hears of its refusal. */
+export function ofOwnKey(
+  { providerName, lastFour }: OwnKeyUse,
+  { kind, status, message, retryAfterMs }: Refusal,
+): ApiError {
+  const theirs = message ? ` It says: ${message}` : '';
+  const key = `your own key (…${lastFour})`;
+  if (kind === 'rate')
+    return new ApiError('own_key_rate_limited', {
+      message: `${providerName} is rate limiting ${key}; retry later.${theirs}`,
+      retryAfterMs: retryAfterMs ?? defaultRetryAfterMs,
+    });
+  if (status === 402 || status === 429 || unpaid.test(message))
+    return new ApiError('own_key_unpaid', {
+      message: `${providerName} says that the account of ${key} has no money or quota left; nothing was charged here.${theirs}`,
+    });
+  return new ApiError('own_key_rejected', {
+    message: `${providerName} did not accept ${key}; nothing was charged here.${theirs}`,
+  });
 }
 
 function rejected(code: 'upstream_rejected' | 'request_too_large', message: string): ApiError {

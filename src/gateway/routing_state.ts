@@ -1,5 +1,6 @@
 /** What monitoring is shown of routing, as this process sees it. */
-import type { Routes, Target } from './choose.ts';
+import type { Routes } from './choose.ts';
+import type { Target } from './target.ts';
 
 /** Every offer that is asked for real, at the prices of now. */
 function realTargets(routes: Routes): readonly Target[] {

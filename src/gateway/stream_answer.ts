@@ -17,10 +17,10 @@ import {
   usageEdits,
   usageText,
 } from './call.ts';
-import type { Target } from './choose.ts';
 import { Coverage } from './coverage.ts';
 import { credible, emptyAnswer, estimateUsage, isEmpty, priceUsage } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
+import type { Target } from './target.ts';
 import { UpstreamBroken, type UpstreamCall } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */

@@ -1,7 +1,7 @@
 /** Calls to providers: one connection pool an origin, timeouts, abort, back pressure. */
 import { type Dispatcher, Pool } from 'undici';
-import type { Target } from './choose.ts';
 import type { ProviderKey } from './provider_keys.ts';
+import type { Target } from './target.ts';
 
 export interface UpstreamSettings {
   readonly connectTimeoutMs: number;

@@ -26,6 +26,7 @@ const order = [
   'wallet',
   'limits',
   'receipts',
+  'own-keys',
   'errors',
   'self-hosting',
   'books',

@@ -14,7 +14,7 @@ before(async () => {
 after(() => ledgers[Symbol.asyncDispose]());
 
 const versions = [...catalogue.models.values()].flatMap(({ dated }) =>
-  allVersions(dated, noMargin),
+  allVersions(dated, noMargin, 50_000),
 );
 
 test('versions are written down once, however often and by however many they are told', async () => {

@@ -76,6 +76,10 @@ export interface PublicReceipt {
     readonly provider: string;
     readonly result: AttemptResult;
   }[];
+  /** There where it was asked with a key of the account's own, which paid the provider itself. */
+  readonly own_key?: true;
+  /** What it would have cost at the usual prices; not known of one that was recovered. */
+  readonly list_cost?: string;
 }
 
 export interface SignedReceipt {
@@ -179,5 +183,7 @@ export function publicReceipt(receipt: Receipt): PublicReceipt {
       provider: attempt.provider,
       result: resultOf(attempt),
     })),
+    ...(detail.ownKey ? { own_key: true } : {}),
+    ...(detail.listCost === undefined ? {} : { list_cost: formatUsd(nano(detail.listCost)) }),
   };
 }

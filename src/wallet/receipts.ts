@@ -26,6 +26,10 @@ export interface ReceiptDetail {
   readonly durationMs?: number;
   readonly flags?: readonly string[];
   readonly failedAttempts?: readonly FailedAttempt[];
+  /** Asked with a key that the account brought itself. */
+  readonly ownKey?: boolean;
+  /** What it would have cost otherwise; nano-USD. */
+  readonly listCost?: number;
 }
 
 export interface Receipt {

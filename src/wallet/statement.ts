@@ -17,7 +17,7 @@ export interface Line {
   readonly keyId: string | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** The note of a credit; of a request that was free, why. */
+  /** The note of a credit; of a request that was free or cost a fee only, why. */
   readonly note: string | null;
   readonly createdAt: Date;
 }
@@ -92,7 +92,7 @@ function charges(
   const highest = last < id ? last : id;
   return sql`(
     SELECT r.id, 'charge'::transfer_kind AS kind, -r.charged AS amount, r.model, r.key_id, r.input_tokens, r.output_tokens,
-      CASE WHEN r.charged = 0 THEN r.detail ->> 'reason' END AS note, r.created_at
+      CASE WHEN r.charged = 0 OR r.detail ->> 'ownKey' IS NOT NULL THEN r.detail ->> 'reason' END AS note, r.created_at
     FROM receipts r
     WHERE (${column}, r.id) >= (${owner}, ${first}::uuid) AND (${column}, r.id) <= (${owner}, ${highest}::uuid)
       ${withinDays(sql, query, sql`r.created_at`)} AND (r.id < ${id} OR ${kind}::transfer_kind > 'charge') ${key ? sql`AND r.wallet = ${walletId}` : sql``}

@@ -34,7 +34,8 @@ export function lineEntry(line: Line): Entry {
   const { kind, model, note } = line;
   const chat = `Chat: ${nameOf(model ?? '')}`;
   const isFree = kind === 'charge' && line.amount === 0;
-  const charged = isFree ? `${chat} (free${note ? `: ${note}` : ''})` : chat;
+  const why = [isFree ? 'free' : '', note ?? ''].filter(Boolean).join(': ');
+  const charged = why ? `${chat} (${why})` : chat;
   return {
     id: `tx_${line.id.replaceAll('-', '')}`,
     amount: formatUsd(line.amount),

@@ -58,6 +58,8 @@ const Receipt = z.strictObject({
   failed_attempts: z.array(
     z.strictObject({ provider: text, result: z.enum(['rejected', 'rate_limited', 'unavailable']) }),
   ),
+  own_key: z.literal(true).optional(),
+  list_cost: amount.optional(),
 });
 const Signed = z.strictObject({
   format: z.literal(receiptFormat),
