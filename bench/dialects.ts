@@ -2,7 +2,9 @@
  * `npm run bench -- --dialects`: what one chunk of a stream costs by dialect, in one process without sockets: from the
  * provider's bytes to the bytes for the client. About five seconds.
  */
-import { type DialectName, dialects } from '../src/dialects/dialects.ts';
+import { providers } from '../src/catalogue/catalogue.ts';
+import type { Dialect } from '../src/dialects/dialect.ts';
+import { dialects } from '../src/dialects/dialects.ts';
 import { ChatEvents } from '../src/gateway/sse.ts';
 
 const chunks = 20_000;
@@ -36,6 +38,20 @@ const openai: Stream = {
   reasoning: (reasoning) => openaiChunk({ reasoning }),
 };
 
+/** A compatible provider whose chunks have to be mended. */
+const deepseek: Stream = {
+  head: () => [openaiChunk({ role: 'assistant', content: null, reasoning_content: '' })],
+  text: (content) => openaiChunk({ content, reasoning_content: null }),
+  reasoning: (text) => openaiChunk({ content: null, reasoning_content: text }),
+};
+
+/** One whose reasoning comes in parts. */
+const mistral: Stream = {
+  ...openai,
+  reasoning: (text) =>
+    openaiChunk({ content: [{ type: 'thinking', thinking: [{ type: 'text', text }] }] }),
+};
+
 const gemini: Stream = {
   head: () => [],
   text: (text) => geminiChunk({ text }),
@@ -63,13 +79,16 @@ function anthropicDelta(delta: object): object {
   return { type: 'content_block_delta', index: 0, delta };
 }
 
-/** How each dialect's provider streams. */
-const streams: Readonly<Record<DialectName, Stream>> = {
+/** How each dialect's provider streams, and two that nearly speak OpenAI's. */
+const streams: Readonly<Record<string, Stream>> = {
   openai,
   anthropic,
   gemini,
   vertex: gemini,
+  deepseek,
+  mistral,
 };
+const spoken: Readonly<Record<string, Dialect>> = dialects;
 
 function bytesOf(event: object): Buffer {
   const name = 'type' in event ? `event: ${event.type}\n` : '';
@@ -77,8 +96,9 @@ function bytesOf(event: object): Buffer {
 }
 
 /** µs a chunk: the least disturbed of the rounds. */
-function measure(name: DialectName, kind: Kind): number {
-  const stream = streams[name];
+function measure(name: string, stream: Stream, kind: Kind): number {
+  const dialect = spoken[name] ?? providers.get(name)?.dialect;
+  if (!dialect) throw new Error(`${name} is no dialect`);
   const request = { model: 'm', messages: [], stream: true };
   const head = stream.head(kind).map(bytesOf);
   const body = Array.from({ length: chunks }, (_, index) =>
@@ -87,8 +107,8 @@ function measure(name: DialectName, kind: Kind): number {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < rounds; round += 1) {
     const text = JSON.stringify(request);
-    const reader = dialects[name].readStream(1_000_000, { text, parsed: request });
-    const events = new ChatEvents('"ours"', '"our/model"');
+    const reader = dialect.readStream(1_000_000, { text, parsed: request });
+    const events = new ChatEvents('"ours"', '"our/model"', reader);
     for (const bytes of head) reader.push(bytes);
     let delivered = 0;
     const begun = performance.now();
@@ -104,11 +124,9 @@ function measure(name: DialectName, kind: Kind): number {
 /** @param say takes one line */
 export function measureDialects(say: (line: string) => void): void {
   say('µs a chunk, from the bytes of the provider to those of the client:');
-  for (const name in streams) {
-    // as: the names of `streams` are those of the dialects
-    const dialect = name as DialectName;
-    const text = measure(dialect, 'text').toFixed(2);
-    const reasoning = measure(dialect, 'reasoning').toFixed(2);
-    say(`${dialect.padEnd(10)} text ${text.padStart(6)}   reasoning ${reasoning.padStart(6)}`);
+  for (const [name, stream] of Object.entries(streams)) {
+    const text = measure(name, stream, 'text').toFixed(2);
+    const reasoning = measure(name, stream, 'reasoning').toFixed(2);
+    say(`${name.padEnd(10)} text ${text.padStart(6)}   reasoning ${reasoning.padStart(6)}`);
   }
 }
