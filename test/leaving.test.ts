@@ -35,6 +35,23 @@ function contentOf(text: string): string {
     .join('');
 }
 
+test('what the provider has counted of the prompt by then is charged, not an estimate of it', async () => {
+  const usage = {
+    prompt_tokens: 5000,
+    completion_tokens: 1,
+    total_tokens: 5001,
+    prompt_tokens_details: { cached_tokens: 4000 },
+  };
+  const first = `data: ${chunk({ content: 'word '.repeat(20) }, null, { usage })}`;
+  upstream.behave(() => [...sse([first], { breakAfter: 1, breakWith: ['HANG'] })]);
+  const call = await open({ max_tokens: 100 });
+  for await (const part of call.response) if (String(part).includes('word')) break;
+  call.leave();
+  const { outcome, detail } = await books.receipt(call.requestId);
+  assert.equal(outcome, 'estimated');
+  assert.deepEqual(detail.tokens, { input: 1000, cacheRead: 4000, output: 25 });
+});
+
 test('in mid-stream: the upstream hears of it within 100 ms, what was delivered is charged, marked as an estimate', async () => {
   upstream.behave(endlessStream({ paceMs: 2 }));
   const eventBytes = `data: ${chunk({ content: 'word ' })}\n\n`.length;

@@ -94,7 +94,12 @@ describe('the client’s wishes', () => {
   test('a suffix sorts; another one is an unknown model', async () => {
     assert.equal(await answeredBy({ model: `${twoOffers}:floor` }), 'deepinfra');
     assert.notEqual(await answeredBy({ model: `${twoOffers}:nitro` }), null);
-    for (const name of [`${twoOffers}:online`, 'nobody/nothing:floor', ':floor']) {
+    for (const name of [
+      `${twoOffers}:online`,
+      `${twoOffers}:constructor`,
+      'nobody/nothing:floor',
+      ':floor',
+    ]) {
       const { status, text } = await ask({ model: name });
       assert.equal(status, 404, name);
       assert.equal(JSON.parse(text).code, 'model_not_found');

@@ -65,7 +65,9 @@ interface Named {
   readonly sort: Sort | null;
 }
 
-const suffixes: Readonly<Record<string, Sort>> = { floor: 'price', nitro: 'throughput' };
+const suffixes = new Map<string, Sort>(
+  Object.entries({ floor: 'price', nitro: 'throughput' } as const),
+);
 
 interface Excluded {
   readonly model: string;
@@ -270,7 +272,7 @@ export class Routes {
     const model = this.#catalogue.find(id);
     if (model) return { model, sort: null };
     const colon = id.lastIndexOf(':');
-    const sort = colon === -1 ? undefined : suffixes[id.slice(colon + 1)];
+    const sort = colon === -1 ? undefined : suffixes.get(id.slice(colon + 1));
     const plain = sort && this.#catalogue.find(id.slice(0, colon));
     if (plain) return { model: plain, sort };
     throw notFound([id.slice(0, 200), whyNotSold(id)].filter(Boolean).join(' '), param);

@@ -106,7 +106,7 @@ function check(given: Members, path: string): void {
 }
 
 /** OpenRouter's names of providers that have another one here. */
-const otherNames: Readonly<Record<string, string>> = { 'google-ai-studio': 'google' };
+const otherNames: ReadonlyMap<string, string> = new Map([['google-ai-studio', 'google']]);
 
 const byName: ReadonlyMap<string, string> = new Map(
   [...providers].flatMap(([id, { name }]): [string, string][] => [
@@ -120,7 +120,7 @@ function idsOf(value: unknown): readonly string[] {
   if (!Array.isArray(value)) return [];
   return value.map((name) => {
     const lower = String(name).toLowerCase();
-    return byName.get(lower) ?? otherNames[lower] ?? lower;
+    return byName.get(lower) ?? otherNames.get(lower) ?? lower;
   });
 }
 

@@ -101,7 +101,8 @@ async function settleStream(
     exchange.end(ended === 'left' ? leftEnd(call, relay) : errorChunk('{"cost":0}'), true);
     return;
   }
-  const usage = reported ?? estimate;
+  // The prompt was counted before its answer: what came of it from a cache is known.
+  const usage = reported ?? (isStale ? { ...claimed, output: estimate.output } : estimate);
   const ending = endingOf(call, answered, usage, reported !== null, {
     finishReason: finishOf(relay, ended),
     reason: reasonOf(call, ended) ?? (reported ? null : 'the provider reported no usage'),
