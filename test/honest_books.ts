@@ -42,6 +42,8 @@ export const moneyTables = [
   'ledger_archives',
 ] as const;
 
+const basis = '{"provider":"acme","detail":{"prices":{"input":10000,"output":30000}}}';
+
 export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
   const { sql } = ledgers.database;
   const payer = await ledgers.wallet(10_000);
@@ -71,12 +73,14 @@ export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
     amount: nano(40),
     inputTokens: 1,
     outputTokens: 1,
+    basis,
   });
   await ledger.checkpoints.raise({
     id: open.id,
     amount: nano(30),
     inputTokens: 2,
     outputTokens: 3,
+    basis,
   });
   await dead.expire(1000);
   assert.equal(await lease.recover(), 1);

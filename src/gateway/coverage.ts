@@ -5,24 +5,25 @@
 import { ApiError } from '../errors.ts';
 import type { Ledger } from '../wallet/ledger.ts';
 import { costOf, type Nano, nano } from '../wallet/money.ts';
-import { estimateTokens } from './meter.ts';
+import { type CheckpointPrices, estimateTokens } from './meter.ts';
 import type { OpenHold } from './open_hold.ts';
 
 const bytesPerToken = 4;
 /** Tokens of the first checkpoint; later ones are twice what was delivered. More than that a crash never charges. */
 const firstTokens = 256;
+const endless = Number.MAX_SAFE_INTEGER / bytesPerToken;
 /** Part of what is covered after which more is asked for. */
 const runningShort = 0.8;
 
 export interface CoveragePlan {
   readonly id: string;
-  /** Tokens of the prompt, as estimated, and their cost. */
+  /** Tokens of the prompt, as estimated. */
   readonly inputTokens: number;
-  readonly inputCost: Nano;
-  /** Pico-USD a token. */
-  readonly outputPrice: number;
-  /** What all that is allowed costs: a hold of it pays for whatever may come. */
+  readonly prices: CheckpointPrices;
+  /** What all that is allowed costs: a hold of it pays for whatever may come, and no checkpoint is above it. */
   readonly most: Nano;
+  /** What the receipt of a checkpoint says beside its tokens: see `Checkpoint`. */
+  readonly basis: string;
 }
 
 export class Coverage {
@@ -66,14 +67,16 @@ export class Coverage {
     if (needed <= this.#tokens && this.#tokens > 0 && this.exhausted) return;
     const wanted = Math.max(firstTokens, needed * 2);
     await this.#hold.confirmed;
-    const short = this.#costOf(wanted) - this.#hold.granted;
-    if (short > 0) await this.#grow(nano(short), this.#costOf(needed) - this.#hold.granted);
+    const short = this.#payment(wanted) - this.#hold.granted;
+    if (short > 0) await this.#grow(nano(short), this.#payment(needed) - this.#hold.granted);
     const tokens = Math.min(wanted, this.#payable());
     if (tokens < wanted) this.exhausted = true;
     if (tokens <= this.#tokens) return;
-    const { id, inputTokens } = this.#plan;
-    const checkpoint = { id, amount: this.#costOf(tokens), inputTokens, outputTokens: tokens };
-    if (this.#tokens === 0) await this.#ledger.checkpoints.begin(checkpoint);
+    const { id, inputTokens, most, basis } = this.#plan;
+    // Beyond what the client is to pay, what is delivered is charged no more: by fewer tokens, so that prices explain the amount.
+    const outputTokens = Math.min(tokens, this.#within(most));
+    const checkpoint = { id, amount: this.#costOf(outputTokens), inputTokens, outputTokens };
+    if (this.#tokens === 0) await this.#ledger.checkpoints.begin({ ...checkpoint, basis });
     else await this.#ledger.checkpoints.raise(checkpoint);
     this.#tokens = tokens;
   }
@@ -89,16 +92,31 @@ export class Coverage {
   }
 
   #costOf(tokens: number): Nano {
-    const cost = this.#plan.inputCost + costOf([[tokens, this.#plan.outputPrice]]);
-    return nano(Math.min(cost, this.#plan.most));
+    const { inputTokens, prices } = this.#plan;
+    return costOf([
+      [inputTokens, prices.input],
+      [tokens, prices.output],
+      [1, prices.request],
+    ]);
   }
 
-  /** Tokens that the hold pays for. */
+  /** What the client pays for so many tokens. */
+  #payment(tokens: number): Nano {
+    return nano(Math.min(this.#costOf(tokens), this.#plan.most));
+  }
+
+  /** Tokens whose delivery the hold pays for. */
   #payable(): number {
-    const { outputPrice, inputCost, most } = this.#plan;
-    if (outputPrice === 0 || this.#hold.granted >= most)
-      return Number.MAX_SAFE_INTEGER / bytesPerToken;
-    const left = Math.max(0, this.#hold.granted - inputCost);
-    return Math.floor((left * 1000) / outputPrice);
+    const { granted } = this.#hold;
+    return granted >= this.#plan.most ? endless : this.#within(granted);
+  }
+
+  /** The most tokens that cost no more than an amount. */
+  #within(amount: Nano): number {
+    const { inputTokens, prices } = this.#plan;
+    if (prices.output === 0) return endless;
+    const input = BigInt(inputTokens) * BigInt(prices.input) + BigInt(prices.request);
+    const left = BigInt(amount) * 1000n - input;
+    return left < 0n ? 0 : Math.min(endless, Number(left / BigInt(prices.output)));
   }
 }

@@ -28,6 +28,23 @@ const ownKeyUsed = 'asked with a key of your own';
 /** What a provider has put there; the books need no more of it. */
 const mostReasonLength = 64;
 
+/**
+ * What the receipt says should the process die in mid-stream: see `Checkpoint`.
+ * @param prices JSON, from `checkpointPrices`
+ */
+export function basisOf(
+  startedAt: number,
+  { provider, model, receiptText }: Offer,
+  attempts: readonly Attempt[],
+  asked: string,
+  prices: string,
+): string {
+  const other = model === asked ? '' : `"model":${JSON.stringify(model)},`;
+  const failed = attempts.length > 0 ? `,"failedAttempts":${readableJson(attempts)}` : '';
+  const firstByteMs = Math.round(performance.now() - startedAt);
+  return `{"provider":${JSON.stringify(provider)},"detail":{${other}${receiptText},"prices":${prices},"firstByteMs":${firstByteMs}${failed}}}`;
+}
+
 export function explanation(
   { startedAt, answeredAt }: Timing,
   { offer }: { readonly offer: Offer },

@@ -84,6 +84,30 @@ export function receiptLines(usage: Usage, level: PriceLevel): { tokens: string;
   return { tokens: `${tokens}}`, prices: `${prices}}` };
 }
 
+/** Pico-USD: a token of the prompt, one of whatever is generated, and the fee for the request. */
+export interface CheckpointPrices {
+  readonly input: number;
+  readonly output: number;
+  readonly request: number;
+}
+
+/**
+ * The prices of a stream of which nobody knows yet what it consists of: all of its output costs what the dearer of text and
+ * reasoning does. With the same as JSON, by the names of receipts.
+ */
+export function checkpointPrices({ applied, plainText }: PriceLevel): {
+  prices: CheckpointPrices;
+  text: string;
+} {
+  const { input, output, reasoning, request } = applied;
+  const isPlainOutput = reasoning <= output;
+  const prices = { input, output: isPlainOutput ? output : reasoning, request };
+  if (isPlainOutput && request === 0) return { prices, text: plainText };
+  const name = isPlainOutput ? 'output' : 'reasoning';
+  const fee = request === 0 ? '' : `,"request":${request}`;
+  return { prices, text: `{"input":${input},"${name}":${prices.output}${fee}}` };
+}
+
 /** Nothing but input and output. */
 function isPlain(usage: Usage): boolean {
   const apart = usage.reasoning + usage.imageOutput + usage.audioOutput;

@@ -1,4 +1,5 @@
 /** A streamed answer: relayed as it comes, settled before its last chunk. */
+import { levelFor } from '../catalogue/prices.ts';
 import { editMembers } from '../dialects/members.ts';
 import { readUsage } from '../dialects/openai.ts';
 import type { Usage } from '../dialects/usage.ts';
@@ -18,7 +19,8 @@ import {
   usageText,
 } from './call.ts';
 import { Coverage } from './coverage.ts';
-import { credible, emptyAnswer, estimateUsage, isEmpty, priceUsage } from './meter.ts';
+import { basisOf } from './explanation.ts';
+import { checkpointPrices, credible, emptyAnswer, estimateUsage, isEmpty } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
 import type { Target } from './target.ts';
 import { UpstreamBroken, type UpstreamCall } from './upstream.ts';
@@ -43,7 +45,7 @@ export async function streamAnswer(call: Call): Promise<void> {
     return relay;
   });
   const relay = answered.answer;
-  const coverage = coverageOf(call, answered.target, mostWithCap(plan, cap));
+  const coverage = coverageOf(call, answered, mostWithCap(plan, cap));
   // The first checkpoint, now that there is a first byte: a call whose client got none stays free.
   await coverage.raise(0).catch((error: unknown) => {
     relay.abandon();
@@ -169,18 +171,19 @@ const brokenStream = `,"error":${JSON.stringify(
 )}`;
 
 function coverageOf(
-  { gateway, exchange, request, hold }: Call,
-  target: Target,
+  { gateway, exchange, request, route, hold }: Call,
+  { target: { offer }, attempts }: Answered<ChatRelay>,
   most: Nano,
 ): Coverage {
-  const input = estimateUsage(request.inputEstimate, 0);
-  const { cost, prices } = priceUsage(input, target.offer);
+  // An estimate may be above what the model can read, which the hold pays for.
+  const inputTokens = Math.min(request.inputEstimate, offer.contextLength);
+  const { prices, text } = checkpointPrices(levelFor(offer.levels, inputTokens));
   return new Coverage(gateway.ledger, hold, {
     id: exchange.id,
-    inputTokens: request.inputEstimate,
-    inputCost: cost,
-    outputPrice: Math.max(prices.output, prices.reasoning),
+    inputTokens,
+    prices,
     most,
+    basis: basisOf(exchange.startedAt, offer, attempts, route.model.id, text),
   });
 }
 

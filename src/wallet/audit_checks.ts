@@ -26,7 +26,7 @@ const sealed = {
     x.held, x.created_at, x.detail)`,
   ledger_accounts: 'ledger_account_seal(x.id, x.kind, x.name, x.user_id, x.created_at)',
   holds: `hold_seal(x.id, x.wallet, x.instance, x.amount, x.key_id, x.model, x.checkpoint, x.checkpoint_input, x.checkpoint_output,
-    x.created_at)`,
+    x.created_at, x.basis)`,
   key_limits: 'key_limit_seal(x)',
   price_versions: 'price_version_seal(x.id, x.content, x.created_at)',
   receipt_keys: 'receipt_key_seal(x.id, x.public_key, x.created_at)',

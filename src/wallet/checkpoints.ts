@@ -11,6 +11,11 @@ export interface Checkpoint {
   readonly amount: Nano;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /**
+   * JSON: `provider`, and as `detail` what else the receipt will say, with `prices` by class, which are the classes of these
+   * tokens. It is the same for all checkpoints of a stream: those behind the first leave it out.
+   */
+  readonly basis?: string;
 }
 
 interface Pending {
@@ -62,8 +67,10 @@ export class CheckpointLane {
 
   /** Raises what recovery would charge. @throws SettlementLost when the hold is gone */
   raise(work: Checkpoint): Promise<void> {
+    // Who else hears of it first must not hear of the amount alone.
+    const { basis = '' } = this.#journalled.get(work.id) ?? {};
     return new Promise((resolve, reject) => {
-      this.#queue.push({ work, resolve, reject });
+      this.#queue.push({ work: { basis, ...work }, resolve, reject });
       if (!this.#busy) void this.#run();
     });
   }
@@ -129,16 +136,21 @@ export class CheckpointLane {
 async function raiseCheckpoints(sql: Sql, all: readonly Checkpoint[]): Promise<Set<string>> {
   // PostgreSQL would take any one of several for the same hold.
   const highest = new Map<string, Checkpoint>();
-  for (const each of all)
-    if (each.amount >= (highest.get(each.id)?.amount ?? 0)) highest.set(each.id, each);
+  for (const each of all) {
+    const { amount, outputTokens } = highest.get(each.id) ?? { amount: -1, outputTokens: -1 };
+    const isHigher = each.amount > amount || each.outputTokens > outputTokens;
+    if (isHigher && each.amount >= amount) highest.set(each.id, each);
+  }
   const work = [...highest.values()];
   const rows = await sql.unsafe<{ id: string }[]>(
-    'SELECT id FROM ledger_checkpoint($1,$2,$3,$4,true) AS gone (id)',
+    'SELECT id FROM ledger_checkpoint($1,$2,$3,$4,true,$5) AS gone (id)',
     [
       `{${work.map((c) => c.id).join()}}`,
       `{${work.map((c) => c.amount).join()}}`,
       `{${work.map((c) => c.inputTokens).join()}}`,
       `{${work.map((c) => c.outputTokens).join()}}`,
+      // JSON text that was not made for people has no line breaks.
+      work.map((c) => c.basis ?? '').join('\n'),
     ],
     { prepare: true },
   );

@@ -33,8 +33,9 @@ const checkpoint = fc.record(
     amount: fc.nat(Number.MAX_SAFE_INTEGER).map(nano),
     inputTokens: fc.nat(500_000_000),
     outputTokens: fc.nat(500_000_000),
+    basis: fc.dictionary(fc.string(), fc.json()).map((detail) => JSON.stringify(detail)),
   },
-  { noNullPrototype: true },
+  { noNullPrototype: true, requiredKeys: ['id', 'amount', 'inputTokens', 'outputTokens'] },
 );
 
 /** Those that a successor finds. */
@@ -46,7 +47,7 @@ test('what was noted is found again, however the file is cut off after it', () =
   fc.assert(
     fc.property(
       fc.array(checkpoint, { minLength: 1, maxLength: 20 }),
-      fc.string({ unit: fc.constantFrom(...'0123456789abcdef- ') }),
+      fc.string({ unit: fc.constantFrom(...'0123456789abcdef- {":}') }),
       (noted, torn) =>
         inFolder((folder) => {
           const journal = new Journal(folder, 'one');

@@ -2,8 +2,8 @@
  * What streams of this process have begun to deliver, on the local disk: so that the first byte waits for a write into the
  * kernel's memory, which a killed process leaves behind, and not for the database, which hears of it a moment later.
  *
- * Lines of "id amount input-tokens output-tokens" in a file that is added to; a successor on the same data directory reads
- * them before it recovers. Fenced for speed: a line costs about 5 µs.
+ * Lines of "id amount input-tokens output-tokens basis" in a file that is added to; a successor on the same data directory reads
+ * them before it recovers. The basis is JSON, or is left out. Fenced for speed: a line costs about 5 µs.
  */
 import {
   closeSync,
@@ -18,18 +18,20 @@ import { join } from 'node:path';
 import type { Checkpoint } from './checkpoints.ts';
 import { nano } from './money.ts';
 
-/** When a file has grown so long, what still counts goes into a new one. */
+/** When a file has grown by so much, what still counts goes into a new one. */
 const mostBytes = 262_144;
-const line = /^([0-9a-f-]{36}) (\d{1,16}) (\d{1,10}) (\d{1,10})$/;
+const line = /^([0-9a-f-]{36}) (\d{1,16}) (\d{1,10}) (\d{1,10})(?: (\{.*\}))?$/;
 
-function lineOf({ id, amount, inputTokens, outputTokens }: Checkpoint): string {
-  return `${id} ${amount} ${inputTokens} ${outputTokens}\n`;
+function lineOf({ id, amount, inputTokens, outputTokens, basis }: Checkpoint): string {
+  const rest = basis ? ` ${basis}` : '';
+  return `${id} ${amount} ${inputTokens} ${outputTokens}${rest}\n`;
 }
 
 export class Journal {
   readonly #folder: string;
   readonly #instance: string;
   #file: { readonly number: number; readonly path: string } | null = null;
+  /** Since what still counted was written. */
   #bytes = 0;
   #files = 0;
 
@@ -71,8 +73,8 @@ export class Journal {
     this.#files += 1;
     const path = join(this.#folder, `${this.#instance}.${this.#files}`);
     this.#file = { number: openSync(path, 'wx', 0o600), path };
-    this.#bytes = 0;
     this.#write(Array.from(unsaved, lineOf).join(''));
+    this.#bytes = 0;
     if (!old) return;
     closeSync(old.number);
     rmSync(old.path, { force: true });
@@ -82,7 +84,7 @@ export class Journal {
     if (!this.#file || text === '') return;
     const written = writeSync(this.#file.number, text);
     this.#bytes += written;
-    if (written < text.length) throw new Error('the disk took a part of a line');
+    if (written < Buffer.byteLength(text)) throw new Error('the disk took a part of a line');
   }
 }
 
@@ -109,7 +111,7 @@ export function journalsIn(folder: string): readonly LeftJournal[] {
 }
 
 function checkpointOf(text: string): Checkpoint[] {
-  const [, id, amount, inputTokens, outputTokens] = line.exec(text) ?? [];
+  const [, id, amount, inputTokens, outputTokens, basis] = line.exec(text) ?? [];
   if (id === undefined) return [];
   return [
     {
@@ -117,6 +119,7 @@ function checkpointOf(text: string): Checkpoint[] {
       amount: nano(Number(amount)),
       inputTokens: Number(inputTokens),
       outputTokens: Number(outputTokens),
+      ...(basis === undefined ? {} : { basis }),
     },
   ];
 }

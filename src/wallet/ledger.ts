@@ -23,7 +23,7 @@ import type { KeyRoom } from './key_limits.ts';
 import { KnownWallets } from './known_wallets.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
-import { freeEnding, recoveryOf, type Stranger } from './strangers.ts';
+import { freeEnding, recoveryOf, strangersOf } from './strangers.ts';
 import { type InLine, WaitingLine } from './waiting_line.ts';
 
 export type NewHold = Omit<Hold, 'grow' | 'believed'>;
@@ -310,10 +310,10 @@ export class Ledger {
    */
   async #recoverStrangers(): Promise<void> {
     const free = [...this.#free];
-    const rows = await this.#sql<Stranger[]>`
-      SELECT id, wallet, checkpoint, checkpoint_input, checkpoint_output FROM holds
-      WHERE instance = ${this.lease.instance}`;
-    const strangers = rows.filter(({ id }) => !this.#open.has(id));
+    const rows = await this.#sql<{ id: string }[]>`
+      SELECT id FROM holds WHERE instance = ${this.lease.instance}`;
+    const ids = rows.map(({ id }) => id).filter((id) => !this.#open.has(id));
+    const strangers = ids.length > 0 ? await strangersOf(this.#sql, ids) : [];
     const ends = strangers.map((hold) =>
       this.settle(this.#free.has(hold.id) ? freeEnding(hold.id, hold.wallet) : recoveryOf(hold)),
     );

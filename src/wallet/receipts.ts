@@ -13,7 +13,7 @@ export interface FailedAttempt {
   readonly reason: string;
 }
 
-/** What the gateway wrote beside the columns. Recovered and released requests have little of it. */
+/** What the gateway wrote beside the columns. Released requests have little of it, and so have those that were recovered before checkpoints told of prices. */
 export interface ReceiptDetail {
   readonly finishReason?: string | null;
   readonly reason?: string | null;

@@ -1,24 +1,44 @@
 /** Holds whose request is over although they are still there, because the database was away when it ended. */
+import type { Sql } from '../db/database.ts';
 import type { Settlement } from './batch.ts';
 import { type Nano, nano } from './money.ts';
 
-export interface Stranger {
+interface Stranger {
   readonly id: string;
   readonly wallet: number;
   readonly checkpoint: Nano;
   readonly checkpoint_input: number;
   readonly checkpoint_output: number;
+  /** Who had begun to answer, where its checkpoint says so. */
+  readonly provider: string | null;
+  /** What explains the charge at the checkpoint. */
+  readonly detail: string;
+}
+
+/** A member of JSON, for their receipts. */
+const reason = '"reason":"the database was away"';
+
+/** @throws what the driver throws */
+export function strangersOf(sql: Sql, ids: readonly string[]): Promise<Stranger[]> {
+  return sql<Stranger[]>`
+    SELECT id, wallet, checkpoint, checkpoint_input, checkpoint_output, basis ->> 'provider' AS provider,
+      ledger_explanation(${reason}, basis, checkpoint_input, checkpoint_output) AS detail
+    FROM holds WHERE id = ANY (${ids as string[]}::uuid[])`;
 }
 
 /** Ends it at its checkpoint. */
 export function recoveryOf(hold: Stranger): Settlement {
+  const free = freeEnding(hold.id, hold.wallet);
+  if (hold.checkpoint === 0) return free;
   return {
-    ...freeEnding(hold.id, hold.wallet),
+    ...free,
     cost: hold.checkpoint,
     chargeable: hold.checkpoint,
-    outcome: hold.checkpoint > 0 ? 'recovered' : 'released',
+    outcome: 'recovered',
     inputTokens: hold.checkpoint_input,
     outputTokens: hold.checkpoint_output,
+    provider: hold.provider,
+    detail: hold.detail,
   };
 }
 
@@ -33,6 +53,6 @@ export function freeEnding(id: string, walletId: number): Settlement {
     provider: null,
     inputTokens: 0,
     outputTokens: 0,
-    detail: '{"reason":"the database was away"}',
+    detail: `{${reason}}`,
   };
 }

@@ -104,6 +104,23 @@ const free: Receipt = {
 };
 const recovered: Receipt = {
   ...settled,
+  outcome: 'recovered',
+  cost: nano(700_002),
+  charged: nano(700_002),
+  held: nano(700_002),
+  outputTokens: 200,
+  detail: {
+    upstreamModel: 'one-1',
+    priceVersion: 'acme/one@acme-0123456789abcdef',
+    tokens: { input: 1000, reasoning: 200, request: 1 },
+    prices: { input: 300_000, reasoning: 2_000_000, request: 1500 },
+    firstByteMs: 12,
+    reason: 'the server stopped while it was answering',
+  },
+};
+/** As they were before checkpoints told of prices. */
+const unexplained: Receipt = {
+  ...settled,
   provider: null,
   outcome: 'recovered',
   cost: nano(10),
@@ -116,7 +133,7 @@ const faultsOf = (content: unknown, keys: string | null = null) =>
   verifyReceipt(JSON.stringify(content), keys).faults;
 
 test('what was signed is right, also in another order and with blanks', () => {
-  for (const receipt of [settled, free, recovered]) {
+  for (const receipt of [settled, free, recovered, unexplained]) {
     const content = signed(publicReceipt(receipt));
     assert.deepEqual(faultsOf(content), []);
     const turned = Object.fromEntries(Object.entries(content.receipt ?? {}).reverse());
@@ -172,7 +189,7 @@ function* corruptions(value: unknown, path: string): Generator<[path: string, va
 }
 
 describe('any change is seen', () => {
-  for (const receipt of [settled, free, recovered])
+  for (const receipt of [settled, free, recovered, unexplained])
     test(`of a receipt that is ${receipt.outcome}`, () => {
       const content = signed(publicReceipt(receipt));
       let count = 0;

@@ -163,7 +163,9 @@ function checkSums(receipt: Receipt, say: Say): void {
   const { outcome, lines, usage_reported_by } = receipt;
   const cost = pico(receipt.cost);
   const charged = pico(receipt.charged);
-  const isMetered = outcome === 'settled' || outcome === 'estimated';
+  // A checkpoint of before they said by which prices names none.
+  const isPriced = outcome === 'recovered' && receipt.price_version !== null;
+  const isMetered = outcome === 'settled' || outcome === 'estimated' || isPriced;
   if (isMetered) checkLines(receipt, say);
   else say(lines.length === 0, 'what was not metered has no lines');
   if (outcome === 'released') say(cost === 0n && charged === 0n, 'what was released is free');

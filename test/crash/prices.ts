@@ -25,12 +25,6 @@ export function costOfUsage(model: string, { prompt, cached, completion }: SaidU
   return roundedUp(fresh + BigInt(cached) * price.cached + BigInt(completion) * price.output);
 }
 
-/** Nano-USD of a checkpoint, whose prompt and output are rounded up apart. */
-export function costOfCheckpoint(model: string, input: number, output: number): number {
-  const price = unitPrices(model);
-  return roundedUp(BigInt(input) * price.input) + roundedUp(BigInt(output) * price.output);
-}
-
 const bytesPerToken = 4;
 
 export const estimate = (bytes: number): number => Math.ceil(bytes / bytesPerToken);

@@ -6,7 +6,7 @@ import { formatUsd, nano } from '../../src/wallet/money.ts';
 import type { ReceiptRow } from '../books.ts';
 import type { Account } from './accounts.ts';
 import type { Sighting } from './client.ts';
-import { costOfCheckpoint, costOfUsage, estimate } from './prices.ts';
+import { costOfUsage, estimate } from './prices.ts';
 import type { Serving } from './provider.ts';
 import { type Fault, graceMs, leaseMs } from './stage.ts';
 
@@ -126,11 +126,10 @@ const hasOutcome =
 function rightCost({ sighting: { order, bodyBytes }, receipt }: Case): number | null {
   if (!receipt) return null;
   if (receipt.outcome === 'released') return 0;
-  if (receipt.outcome === 'recovered')
-    return Math.min(
-      receipt.held,
-      costOfCheckpoint(order.model, receipt.input_tokens, receipt.output_tokens),
-    );
+  if (receipt.outcome === 'recovered') {
+    const { input_tokens: prompt, output_tokens: completion } = receipt;
+    return costOfUsage(order.model, { prompt, cached: 0, completion });
+  }
   if (receipt.outcome === 'settled') return order.usage && costOfUsage(order.model, order.usage);
   const said = { prompt: estimate(bodyBytes), cached: 0, completion: receipt.output_tokens };
   return costOfUsage(order.model, said);

@@ -1,6 +1,6 @@
 /** What must have become of a request, by the step at which it stood and by what died. */
 
-import { costOfCheckpoint, costOfUsage } from '../crash/prices.ts';
+import { costOfUsage } from '../crash/prices.ts';
 import { model } from '../providers.ts';
 import type { Actor, Step } from './actor.ts';
 
@@ -71,11 +71,11 @@ function isFate(fate: Fate, { visit, script }: Actor, receipt: ReceiptRow | null
   if (fate === 'refused')
     return visit.status === 503 && visit.code === 'database_unavailable' && !receipt?.charged;
   if (receipt === null) return false;
-  const { outcome, cost, charged, held, output_tokens: output } = receipt;
+  const { outcome, cost, charged, output_tokens: output } = receipt;
   if (fate === 'free') return outcome === 'released' && cost === 0 && charged === 0;
   if (typeof fate === 'number') {
-    const full = costOfCheckpoint(model, receipt.input_tokens, output);
-    return outcome === 'recovered' && output === fate && charged === Math.min(held, full);
+    const said = { prompt: receipt.input_tokens, cached: 0, completion: output };
+    return outcome === 'recovered' && output === fate && charged === costOfUsage(model, said);
   }
   const right = costOfUsage(model, { ...script.usage, cached: 0 });
   if (outcome !== 'settled' || charged !== right) return false;
