@@ -1,6 +1,14 @@
 /** What a process that died had begun to deliver, as its successor on the same data directory finds it. */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -59,6 +67,17 @@ test('what was noted is found again, however the file is cut off after it', () =
     { numRuns: 100 },
   );
 });
+
+test('lines of an earlier release count, and those whose basis cannot be read, without it', () =>
+  inFolder((folder) => {
+    const [old, spoilt] = [timeOrderedId(), timeOrderedId()];
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'one'), `${old} 70 1 2\n${spoilt} 80 3 4 {"provider":"a\0}\n`);
+    assert.deepEqual(found(folder), [
+      { id: old, amount: 70, inputTokens: 1, outputTokens: 2 },
+      { id: spoilt, amount: 80, inputTokens: 3, outputTokens: 4 },
+    ]);
+  }));
 
 test('it goes on in another file before it is large, with what is not saved, and nothing is missing in between', () =>
   inFolder((folder) => {

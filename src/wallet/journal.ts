@@ -119,7 +119,16 @@ function checkpointOf(text: string): Checkpoint[] {
       amount: nano(Number(amount)),
       inputTokens: Number(inputTokens),
       outputTokens: Number(outputTokens),
-      ...(basis === undefined ? {} : { basis }),
+      ...(isJson(basis) ? { basis } : {}),
     },
   ];
+}
+
+/** What a failing disk has made of a basis must not keep the database from hearing of all the others. */
+function isJson(text: string | undefined): text is string {
+  try {
+    return text !== undefined && typeof JSON.parse(text) === 'object';
+  } catch {
+    return false;
+  }
 }
