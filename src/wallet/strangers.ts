@@ -19,11 +19,11 @@ interface Stranger {
 const reason = '"reason":"the database was away"';
 
 /** @throws what the driver throws */
-export function strangersOf(sql: Sql, ids: readonly string[]): Promise<Stranger[]> {
+export function strangersOf(sql: Sql, ids: string[]): Promise<Stranger[]> {
   return sql<Stranger[]>`
     SELECT id, wallet, checkpoint, checkpoint_input, checkpoint_output, basis ->> 'provider' AS provider,
       ledger_explanation(${reason}, basis, checkpoint_input, checkpoint_output) AS detail
-    FROM holds WHERE id = ANY (${ids as string[]}::uuid[])`;
+    FROM holds WHERE id = ANY (${ids}::uuid[])`;
 }
 
 /** Ends it at its checkpoint. */
