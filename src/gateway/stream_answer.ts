@@ -22,7 +22,6 @@ import { Coverage } from './coverage.ts';
 import { basisOf } from './explanation.ts';
 import { checkpointPrices, credible, emptyAnswer, estimateUsage, isEmpty } from './meter.ts';
 import { ChatRelay, type RelayEnding } from './relay.ts';
-import type { Target } from './target.ts';
 import { UpstreamBroken, type UpstreamCall } from './upstream.ts';
 
 /** @throws what the client is told, while nothing has been answered */
