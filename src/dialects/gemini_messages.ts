@@ -164,7 +164,8 @@ function mediaPart(url: unknown, path: string, usual: string): Part {
   return { fileData: { mimeType, fileUri: url } };
 }
 
-const notFetched = /(^|\.)(googleapis\.com|youtube\.com|youtu\.be)$/i;
+/** A dot at the end makes no other host of it. */
+const notFetched = /(^|\.)(googleapis\.com|youtube\.com|youtu\.be)\.?$/i;
 
 /** An assistant's message. Signatures go back on the parts that they came with. */
 function modelParts(

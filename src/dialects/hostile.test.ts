@@ -1,10 +1,9 @@
 /** What a client or a provider can send to take a gateway's time or memory, or an answer for nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatTarget } from './dialect.ts';
-import { Unsupported } from './dialect.ts';
+import { type ChatTarget, type Dialect, Unreadable, Unsupported } from './dialect.ts';
 import { dialects } from './dialects.ts';
-import { EventSplitter } from './stream.ts';
+import { EventSplitter, StreamError } from './stream.ts';
 
 const target: ChatTarget = {
   upstreamModel: 'claude-haiku-4-5',
@@ -96,4 +95,83 @@ test('what is refused is quoted in a few words', () => {
       () => dialect.writeChat(bodyOf({ messages }), target),
       (error) => error instanceof Unsupported && error.message.length < 400,
     );
+});
+
+test('Google is not sent for what only we may read there', () => {
+  for (const host of ['generativelanguage.googleapis.com', 'GoogleAPIs.com.', 'youtu.be.']) {
+    const image_url = { url: `https://${host}/v1beta/files/a` };
+    const messages = [{ role: 'user', content: [{ type: 'image_url', image_url }] }];
+    assert.throws(() => dialects.gemini.writeChat(bodyOf({ messages }), target), Unsupported);
+  }
+});
+
+/** What may stand anywhere in an answer. */
+const odd: readonly unknown[] = [
+  null,
+  0,
+  -1,
+  1e300,
+  '',
+  'constructor',
+  '__proto__',
+  [],
+  [null],
+  {},
+];
+/** What answers are made of, with a hole for each of them. */
+const forms: readonly ((hole: unknown) => unknown)[] = [
+  (hole) => hole,
+  (error) => ({ type: 'error', error }),
+  (candidates) => ({ candidates }),
+  (parts) => ({ candidates: [{ content: { parts }, finishReason: 'STOP' }] }),
+  (text) => ({ candidates: [{ content: { parts: [{ text, thoughtSignature: text }] } }] }),
+  (functionCall) => ({ candidates: [{ content: { parts: [{ functionCall }] } }] }),
+  (index) => ({ candidates: [{ index, finishReason: index }] }),
+  (tokenCount) => ({
+    usageMetadata: {
+      promptTokenCount: tokenCount,
+      promptTokensDetails: [tokenCount, { modality: tokenCount, tokenCount }],
+    },
+    candidates: [{ finishReason: 'STOP' }],
+  }),
+  (blockReason) => ({ promptFeedback: { blockReason } }),
+  (content) => ({ type: 'message', content, usage: content, stop_reason: content }),
+  (text) => ({
+    type: 'message',
+    content: [
+      { type: 'text', text },
+      { type: 'thinking', text },
+    ],
+  }),
+  (input) => ({ type: 'message', content: [{ type: 'tool_use', input, name: input, id: input }] }),
+  (message) => ({ type: 'message_start', message }),
+  (index) => ({ type: 'content_block_start', index, content_block: index }),
+  (delta) => ({ type: 'content_block_delta', index: 0, delta }),
+  (text) => ({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } }),
+  (delta) => ({ type: 'message_delta', delta, usage: delta }),
+];
+
+test('whatever a provider says is read, or named as unreadable', () => {
+  const start = { type: 'message_start', message: { id: 'm', usage: { input_tokens: 1 } } };
+  const known = (error: unknown): boolean =>
+    error instanceof Unreadable || error instanceof StreamError;
+  const stream = (dialect: Dialect, answer: string): void => {
+    const reader = dialect.readStream(1_000_000, bodyOf({}));
+    for (const data of [JSON.stringify(start), answer, answer])
+      reader.push(Buffer.from(`data: ${data}\n\n`));
+    reader.end();
+  };
+  const readers = [
+    (dialect: Dialect, answer: string) => dialect.readWhole(answer, bodyOf({})),
+    stream,
+  ];
+  const answers = forms.flatMap((form) => odd.map((hole) => JSON.stringify(form(hole))));
+  for (const dialect of Object.values(dialects))
+    for (const read of readers)
+      for (const answer of answers)
+        try {
+          read(dialect, answer);
+        } catch (error) {
+          if (!known(error)) assert.fail(`${answer}: ${error instanceof Error && error.stack}`);
+        }
 });
