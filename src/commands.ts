@@ -20,8 +20,10 @@ import {
   useJson,
   withUse,
 } from './commands/key_limits.ts';
+import { migrated } from './commands/migrated.ts';
 import { readMoment } from './commands/moment.ts';
 import { offerCommands } from './commands/offers.ts';
+import { probeCommands } from './commands/probes.ts';
 import { providerKeyCommands } from './commands/provider_keys.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
@@ -60,7 +62,7 @@ export const commands: Readonly<Record<string, Command>> = {
     usage: '',
     sentence: 'Bring the database up to date.',
     options: {},
-    run: withDatabase(migrated),
+    run: withDatabase((_given, { sql }) => migrated(sql)),
   },
   'user create': {
     usage: '--email ADDRESS --password TEXT [--admin]',
@@ -155,6 +157,7 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(reviewReceipts),
   },
   ...offerCommands,
+  ...probeCommands,
   ...providerKeyCommands,
   verify: {
     usage: 'FILE [--public-key FILE]',
@@ -218,12 +221,6 @@ async function accountOf(given: Arguments, { sql }: Database) {
   if (!account)
     throw new ApiError('not_found', { message: `No account has the address ${email}.` });
   return account;
-}
-
-async function migrated(_given: Arguments, { sql }: Database): Promise<Said> {
-  const rows = await sql<{ name: string }[]>`SELECT name FROM migrations ORDER BY name`;
-  const names = rows.map(({ name }) => name);
-  return { json: { migrations: names }, text: `The database is up to date: ${names.join(', ')}.` };
 }
 
 async function createUser(given: Arguments, { sql }: Database, config: Config): Promise<Said> {

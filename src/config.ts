@@ -291,6 +291,13 @@ export const settings = {
     1_000_000_000,
     'Receipts and transfers that one scheduled audit checks at most; the next goes on from there.',
   ),
+  probesEvery: integer(
+    'PROBES_EVERY',
+    0,
+    0,
+    10_080,
+    'Minutes from one probe of every offer to the next: up to four tiny requests with your own keys, which you pay; of several processes one asks. 0 for none.',
+  ),
   metricsToken: text(
     'METRICS_TOKEN',
     '',

@@ -21,10 +21,9 @@ import { Receipts } from './gateway/generation.ts';
 import { KeptAnswers } from './gateway/kept_answers.ts';
 import { Lengths } from './gateway/lengths.ts';
 import { ModelBodies } from './gateway/models.ts';
-import { OverrideWatch } from './gateway/overrides.ts';
 import { OwnKeys } from './gateway/own_keys.ts';
+import { Routing } from './gateway/routing.ts';
 import { routingState } from './gateway/routing_state.ts';
-import { SharedRests } from './gateway/shared_rests.ts';
 import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
@@ -95,7 +94,7 @@ export async function startServer(
     undo.unshift(() => api.upstreams.close());
     // A receipt names the version of its prices: what that stands for is written down first.
     await rememberPrices(database.sql, api.routes.versions);
-    await startRouting(api, database, log);
+    undo.unshift(await startRouting(config, api, database, log));
     undo.unshift(await keepBooks(config, database, log));
     await Promise.all([startLease(config, lease, database), startApi(api, answers, database)]);
     undo.unshift(() => api.ledger.checkpoints.close().then(() => lease.stop()));
@@ -230,12 +229,16 @@ function buildApi(
   };
 }
 
-/** What the operator has set, and what other processes know, of offers and keys. */
-async function startRouting({ routes }: Api, database: Database, log: Log): Promise<void> {
-  const sql = lane(database, 'routing');
-  const warn = (message: string, error?: unknown): void => log('warn', message, error);
-  await new OverrideWatch(sql, routes, warn).start();
-  await new SharedRests(sql, routes, warn).start();
+/** Returns what stops its probes. */
+async function startRouting(
+  { probesEvery }: Config,
+  api: Api,
+  database: Database,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const routing = new Routing(lane(database, 'routing'), api, probesEvery, log);
+  await routing.start();
+  return () => routing.stop();
 }
 
 /** What requests need to know of the database before the first of them. */

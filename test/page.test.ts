@@ -43,7 +43,7 @@ before(async () => {
     ping: async () => {},
     metrics: {
       books: () => Promise.reject(new Error('no database here')),
-      routing: () => ({ keys: [], breakers: [] }),
+      routing: () => ({ keys: [], breakers: [], probes: [] }),
       inFlight: () => 0,
     },
     report: (error) => assert.fail(String(error)),

@@ -16,6 +16,7 @@ import { ApiError } from '../errors.ts';
 import { Healths } from './health.ts';
 import { Overrides } from './overrides.ts';
 import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
+import { needsOf } from './probe_results.ts';
 import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
 import {
@@ -235,12 +236,14 @@ export class Routes {
       targets: targets.filter((target) => this.#allows(target, asked, excluded)),
       sort,
     }));
-    const now = performance.now();
+    const circumstances = { needs: needsOf(asked.parsed), now: performance.now() };
     const groups = acrossModels
       ? [{ targets: left.flatMap(({ targets }) => targets), sort: wanted }]
       : left;
     const inOrder = groups.flatMap((group) => {
-      const order = ownFirst(ranked(group.targets, preferences ?? noPreferences, group.sort, now));
+      const order = ownFirst(
+        ranked(group.targets, preferences ?? noPreferences, group.sort, circumstances),
+      );
       const mayFall = allowFallbacks || (preferences?.order.length ?? 0) > 0;
       return mayFall ? order : order.slice(0, 1);
     });
@@ -371,7 +374,7 @@ function byPlace(one: Target, other: Target): number {
 }
 
 function isCalm({ health }: Target): boolean {
-  return health.isCalm;
+  return health.isCalm && health.probes.lacks === 0;
 }
 
 /** @param excluded why each offer is not asked, never empty */

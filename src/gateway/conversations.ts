@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import { fields } from '../dialects/members.ts';
 import type { ChatRequest } from './chat_request.ts';
 import type { Route } from './choose.ts';
+import { needsOf } from './probe_results.ts';
 import type { Target } from './target.ts';
 
 /** Caches of providers mostly live as long after their last use; ms. */
@@ -42,6 +43,8 @@ export class Conversations {
     if (!last || !target || place === 0 || now - last.at > liveMs)
       return { ...route, conversation };
     if (!isCheaperCached(target) || !target.health.isCalm || target.model !== targets[0]?.model)
+      return { ...route, conversation };
+    if ((target.health.probes.lacks & needsOf(request.parsed)) !== 0)
       return { ...route, conversation };
     return {
       ...route,

@@ -3,6 +3,8 @@
  * routing reads it and waits for nothing. Times are ms of one clock that does not jump.
  */
 
+import { OfferProbes } from './probe_results.ts';
+
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** When a breaker opens: after so many failures in a row, or where this share of the calls of a window failed. */
@@ -98,6 +100,7 @@ export class OfferHealth {
   readonly name: string;
   /** Nothing speaks against it: routing need not look closer. */
   isCalm = true;
+  readonly probes = new OfferProbes();
   readonly #onBreaker: OnBreaker;
   #consecutive = 0;
   #window = { from: 0, calls: 0, failures: 0 };

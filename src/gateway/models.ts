@@ -85,6 +85,7 @@ function describeEndpoint(target: Target, model: Model): object {
     latency_ms: latencyMs === null ? null : Math.round(latencyMs),
     throughput: throughput === null ? null : Math.round(throughput),
     uptime_last_30m: uptime,
+    probes: health.probes.report(),
   };
 }
 

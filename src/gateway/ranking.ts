@@ -17,23 +17,32 @@ function blendedPrice({ prices }: Offer): number {
 /** By how much the price of an offer that always fails counts as higher: one that fails in a third of its calls must be a third cheaper. */
 const failurePenalty = 1.5;
 
+interface Circumstances {
+  /** What the request needs that some offers lack, as bits. */
+  readonly needs: number;
+  /** `performance.now()` */
+  readonly now: number;
+}
+
 /** What two offers are compared by, first to last; of each the lower comes first. */
 type Grades = readonly number[];
 
 /**
  * The offers in the order in which they are tried: those that can be asked now before those that should be left alone; as the
- * client ordered them; by what it wants them sorted by; and else by price, raised by what failed lately, of two alike the
+ * client ordered them; those that lack what the request needs, as probes found, last; by what it wants them sorted by; and else by price, raised by what failed lately, of two alike the
  * quicker first. Stable: what is equal stays in the order of the catalogue.
  * @param targets cheapest first
- * @param now `performance.now()`
  */
 export function ranked<T extends Ranked>(
   targets: readonly T[],
   wanted: Preferences,
   sort: Sort | null,
-  now: number,
+  circumstances: Circumstances,
 ): readonly T[] {
-  const graded = targets.map((target) => ({ target, grades: gradesOf(target, wanted, sort, now) }));
+  const graded = targets.map((target) => ({
+    target,
+    grades: gradesOf(target, wanted, sort, circumstances),
+  }));
   return graded.sort((one, other) => compare(one.grades, other.grades)).map(({ target }) => target);
 }
 
@@ -41,7 +50,7 @@ function gradesOf(
   { offer, health, place: own }: Ranked,
   { order, leastThroughput, mostLatencyMs }: Preferences,
   sort: Sort | null,
-  now: number,
+  { needs, now }: Circumstances,
 ): Grades {
   const place = order.indexOf(offer.provider);
   const latency = health.firstByteMs(now);
@@ -53,6 +62,7 @@ function gradesOf(
   return [
     health.isAvailable(now) ? 0 : 1,
     place === -1 ? order.length : place,
+    (health.probes.lacks & needs) === 0 ? 0 : 1,
     isSlow ? 1 : 0,
     sort === null ? own : 0,
     // What was not measured lately comes first, and is measured by that.

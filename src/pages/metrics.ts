@@ -15,6 +15,12 @@ interface RoutingState {
   }[];
   /** Offers, by name, and the states of their breakers, where these are not closed. */
   readonly breakers: readonly { readonly offer: string; readonly state: string }[];
+  /** What the latest probes found; null where that is not known. */
+  readonly probes: readonly {
+    readonly offer: string;
+    readonly probe: string;
+    readonly passed: boolean | null;
+  }[];
 }
 
 export interface MetricsSource {
@@ -165,7 +171,7 @@ function addTotals(page: Page, { scans }: BooksState): void {
   }
 }
 
-function addRouting(page: Page, { keys, breakers }: RoutingState): void {
+function addRouting(page: Page, { keys, breakers, probes }: RoutingState): void {
   page.add(
     'akai_provider_keys',
     'gauge',
@@ -189,6 +195,15 @@ function addRouting(page: Page, { keys, breakers }: RoutingState): void {
       offers.map(({ offer }) => ({ labels: `offer="${offer}"`, value: 1 })),
     );
   }
+  page.add(
+    'akai_probe_passed',
+    'gauge',
+    'Whether the latest probe of an offer passed.',
+    probes.map(({ offer, probe, passed }) => ({
+      labels: `offer="${offer}",probe="${probe}"`,
+      value: passed === null ? null : Number(passed),
+    })),
+  );
 }
 
 function addProcess(page: Page, inFlight: number): void {

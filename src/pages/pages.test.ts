@@ -22,7 +22,7 @@ function pages(
     ping,
     metrics: {
       books: () => Promise.reject(new Error('no database here')),
-      routing: () => ({ keys: [], breakers: [] }),
+      routing: () => ({ keys: [], breakers: [], probes: [] }),
       inFlight: () => 0,
     },
     report: () => {},
