@@ -49,6 +49,13 @@ async function proveExact(
   assert.ok(report.ok, JSON.stringify(report.findings));
 }
 
+/** That PostgreSQL has met so far. A connection hands in its counts when it closes. */
+async function deadlocks(): Promise<number | undefined> {
+  const [row] = await ledgers.owner<{ deadlocks: number }[]>`
+    SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
+  return row?.deadlocks;
+}
+
 async function walletsWith(start: number, count: number): Promise<number[]> {
   return Promise.all(Array.from({ length: count }, () => ledgers.wallet(start)));
 }
@@ -74,12 +81,40 @@ test('600 requests of two processes on 20 wallets that they share: no deadlock, 
   const clients = Array.from({ length: 15 }, (_, number) => [client(0, number), client(1, number)]);
   await Promise.all(clients.flat());
   await proveExact(wallets, costs, start);
-  // A connection hands in its counts when it closes.
   await Promise.all(processes.map((process) => process.stop()));
   await sleep(100);
-  const [row] = await ledgers.owner<{ deadlocks: number }[]>`
-    SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
-  assert.equal(row?.deadlocks, 0);
+  assert.equal(await deadlocks(), 0);
+});
+
+test('holds that grow together while their checkpoints are raised: no deadlock', async () => {
+  const wallet = await ledgers.wallet(10_000_000);
+  const process = await ledgers.start({ holdWaitMs: 20_000 });
+  const holds = Array.from({ length: 60 }, () => holdOf(wallet, 2000));
+  for (const hold of holds) await process.ledger.hold(hold);
+  const mixed = (): typeof holds => holds.toSorted(() => Math.random() - 0.5);
+  for (let round = 1; round <= 40; round += 1) {
+    const grown = mixed().map(({ id }) =>
+      process.ledger.grow(holdOf(wallet, 10, { id }), nano(2000 + (round - 1) * 10)),
+    );
+    const raised = mixed().map(({ id }) =>
+      process.ledger.checkpoints.raise({
+        id,
+        amount: nano(round),
+        inputTokens: 1,
+        outputTokens: round,
+      }),
+    );
+    await Promise.all([...grown, ...raised]);
+  }
+  await Promise.all(holds.map((hold) => process.ledger.settle(settlementOf(hold, 5))));
+  await proveExact(
+    [wallet],
+    holds.map(() => [wallet, 5] as const),
+    10_000_000,
+  );
+  await process.stop();
+  await sleep(100);
+  assert.equal(await deadlocks(), 0);
 });
 
 test('a ledger whose connections are cut again and again does everything once', async () => {

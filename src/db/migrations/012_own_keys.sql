@@ -79,6 +79,12 @@ BEGIN
   SELECT bool_or(locked.keys_counted), bool_or(locked.keys_limited) INTO counted, limited
   FROM (SELECT keys_counted, keys_limited FROM ledger_accounts WHERE id = ANY (p_wallets) ORDER BY id FOR NO KEY UPDATE) locked;
 
+  -- All at once and in the order of ids, as a batch of checkpoints does, which may have the same holds. Without a growth, what is
+  -- settled is locked in that order anyway, and nothing is locked behind it.
+  IF true = ANY (h_grow) THEN
+    PERFORM 1 FROM holds WHERE id = ANY (s_id || h_id) ORDER BY id FOR UPDATE;
+  END IF;
+
   IF cardinality(s_id) > 0 THEN
     ended := ledger_settle(s_id, s_cost, s_chargeable, s_outcome, s_provider, s_input, s_output, s_detail, counted);
     IF cardinality(ended) < cardinality(s_id) THEN
