@@ -1,4 +1,6 @@
 /** Every endpoint of the API: method, path, who may call it, what answers. Pages are in pages/. */
+import { catalogue } from './catalogue/catalogue.ts';
+import { unknownModel } from './catalogue/unknown_model.ts';
 import type { Sql } from './db/database.ts';
 import { ApiError } from './errors.ts';
 import { type Asker, authenticate } from './gateway/authenticate.ts';
@@ -58,7 +60,10 @@ const endpoints: readonly Endpoint[] = [
     handle: (api, exchange, rest) => {
       const id = rest.replace(/\/endpoints$/, '');
       const body = id === rest ? api.models.one(id) : api.models.endpoints(id);
-      if (!body) throw new ApiError('model_not_found', { message: `Model not found: ${id}` });
+      if (!body) {
+        const message = `Model not found: ${unknownModel(id, catalogue)}`;
+        throw new ApiError('model_not_found', { message });
+      }
       exchange.json(body);
     },
   },

@@ -170,3 +170,17 @@ test('who asks for what is no chat model learns what it is', () => {
     message: 'Model not found: openai/nothing',
   });
 });
+
+test('who leaves out the author, or writes a point as a dash, learns the id', () => {
+  const { routes } = routesAt({}, catalogue);
+  for (const [asked, meant] of [
+    ['gpt-4o-mini', 'openai/gpt-4o-mini'],
+    ['Claude-Sonnet-4-5', 'anthropic/claude-sonnet-4.5'],
+    ['meta/llama-3.3-70b-instruct:free', 'meta-llama/llama-3.3-70b-instruct'],
+  ])
+    assert.throws(() => routes.choose(asking(String(asked))), {
+      message: `Model not found: ${asked}. Did you mean ${meant}?`,
+    });
+  for (const nothing of ['/', '???'])
+    assert.throws(() => routes.choose(asking(nothing)), { message: `Model not found: ${nothing}` });
+});

@@ -8,8 +8,8 @@ import {
   providers,
 } from '../catalogue/catalogue.ts';
 import { type Margins, marginsOf, parsePercent } from '../catalogue/margins.ts';
-import { whyNotSold } from '../catalogue/not_sold.ts';
 import { allVersions, nextChange, type Offer, offersAt } from '../catalogue/offers.ts';
+import { unknownModel } from '../catalogue/unknown_model.ts';
 import { type Config, isReal, isWhole } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
 import { ApiError } from '../errors.ts';
@@ -278,7 +278,7 @@ export class Routes {
     const sort = colon === -1 ? undefined : suffixes.get(id.slice(colon + 1));
     const plain = sort && this.#catalogue.find(id.slice(0, colon));
     if (plain) return { model: plain, sort };
-    throw notFound([id.slice(0, 200), whyNotSold(id)].filter(Boolean).join(' '), param);
+    throw notFound(unknownModel(id, this.#catalogue), param);
   }
 
   /** Null for a model that is gone, or that nobody offers now. */

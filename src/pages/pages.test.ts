@@ -103,6 +103,11 @@ test('the policy admits exactly the style and the script of the page', async () 
   assert.equal(answer.headers.get('cache-control'), 'private, no-cache');
 });
 
+test('a slash behind an address changes nothing', async () => {
+  assert.equal((await pages().request('/docs/')).status, 302);
+  assert.equal((await pages().request('/docs/quickstart/')).status, 200);
+});
+
 test('a missing page helps people along and answers programs in JSON', async () => {
   const page = await pages().request('/docs/no-such-page', { headers: browser });
   assert.equal(page.status, 404);

@@ -36,7 +36,7 @@ export function buildPages(context: PagesContext): Hono {
     return read;
   };
   const healthy = healthCheck(context.ping);
-  const app = new Hono();
+  const app = new Hono({ strict: false });
 
   app.use(async (c, next) => {
     await next();
