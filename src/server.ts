@@ -155,8 +155,8 @@ function checkpointLane(config: Config, database: Database, lease: Lease): Check
 }
 
 /** Its first act is to recover what dead processes left: what their journals tell must be known by then. */
-async function startLease(config: Config, lease: Lease, { sql }: Database): Promise<void> {
-  await readLeftJournals(sql, journalFolder(config));
+async function startLease(config: Config, lease: Lease, database: Database): Promise<void> {
+  await readLeftJournals(database.sql, journalFolder(config), database.embedded);
   await lease.start();
 }
 

@@ -159,11 +159,17 @@ async function raiseCheckpoints(sql: Sql, all: readonly Checkpoint[]): Promise<S
 
 /**
  * Tells the database what processes that died on this data directory had begun to deliver. To be done before their holds are
- * recovered. @throws what the driver or the file system throws
+ * recovered. A journal whose process may live, because its lease does, is left where it is.
+ * @param sole no other server can be running: whoever has written there is dead
+ * @throws what the driver or the file system throws
  */
-export async function readLeftJournals(sql: Sql, folder: string): Promise<void> {
-  for (const { path, checkpoints } of journalsIn(folder)) {
+export async function readLeftJournals(sql: Sql, folder: string, sole: boolean): Promise<void> {
+  const left = journalsIn(folder);
+  if (left.length === 0) return;
+  const rows = await sql<{ id: string }[]>`SELECT id FROM instances WHERE lease_until > now()`;
+  const living = new Set(sole ? [] : rows.map(({ id }) => id));
+  for (const { path, instance, checkpoints } of left) {
     if (checkpoints.length > 0) await raiseCheckpoints(sql, checkpoints);
-    rmSync(path, { force: true });
+    if (!living.has(instance)) rmSync(path, { force: true });
   }
 }

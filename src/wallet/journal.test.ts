@@ -127,29 +127,36 @@ test('where it cannot be written, the database hears of a stream before anybody 
 test('a stream that began is charged its first checkpoint, though its process died before the database had heard of it', async () => {
   const deaf = ledgers.database.connect({ max: 1, name: 'deaf' });
   await deaf.end();
+  const living = await ledgers.start();
   const dying = await ledgers.start({ checkpoints: deaf, leaseMs: 3000 });
-  const wallet = await ledgers.wallet(10_000);
+  const wallet = await ledgers.wallet(20_000);
   const [begun, notBegun, over] = [
     holdOf(wallet, 3000),
     holdOf(wallet, 3000),
     holdOf(wallet, 3000),
   ];
   for (const hold of [begun, notBegun, over]) await dying.ledger.hold(hold);
-  for (const { id } of [begun, over])
-    await dying.ledger.checkpoints.begin({
-      id,
-      amount: nano(700),
-      inputTokens: 10,
-      outputTokens: 256,
-    });
+  const first = { amount: nano(700), inputTokens: 10, outputTokens: 256 };
+  for (const { id } of [begun, over]) await dying.ledger.checkpoints.begin({ id, ...first });
   await dying.ledger.settle(settlementOf(over, 50));
   await dying.expire(1000);
-  await readLeftJournals(ledgers.database.sql, join(ledgers.folder, 'streams'));
+  const folder = join(ledgers.folder, 'streams');
+  const going = holdOf(wallet, 1000);
+  await living.ledger.hold(going);
+  await living.ledger.checkpoints.begin({ id: going.id, ...first });
+  await readLeftJournals(ledgers.database.sql, folder, false);
+  // Of one that lives, and may go on writing.
+  assert.deepEqual(
+    journalsIn(folder).map(({ instance }) => instance),
+    [living.lease.instance],
+  );
+  await living.ledger.settle(settlementOf(going, 50));
+  await living.ledger.checkpoints.close();
   await ledgers.start();
   assert.equal((await ledgers.receipt(begun.id))?.charged, 700);
   assert.equal((await ledgers.receipt(notBegun.id))?.charged, 0);
   assert.equal((await ledgers.receipt(over.id))?.charged, 50);
-  assert.deepEqual(await ledgers.read(wallet), { balance: 10_000 - 750, held: 0 });
+  assert.deepEqual(await ledgers.read(wallet), { balance: 20_000 - 800, held: 0 });
   assert.deepEqual(readdirSync(join(ledgers.folder, 'streams')), []);
 });
 

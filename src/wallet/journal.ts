@@ -91,6 +91,8 @@ export class Journal {
 /** A journal that a process has left behind. */
 export interface LeftJournal {
   readonly path: string;
+  /** Id of the process that wrote it. */
+  readonly instance: string;
   readonly checkpoints: readonly Checkpoint[];
 }
 
@@ -106,7 +108,11 @@ export function journalsIn(folder: string): readonly LeftJournal[] {
   return names.map((name) => {
     const path = join(folder, name);
     const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
-    return { path, checkpoints: lines.flatMap(checkpointOf) };
+    return {
+      path,
+      instance: name.split('.', 1)[0] ?? '',
+      checkpoints: lines.flatMap(checkpointOf),
+    };
   });
 }
 
