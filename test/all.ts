@@ -10,8 +10,8 @@ import { stripVTControlCharacters, styleText } from 'node:util';
 const root = join(import.meta.dirname, '..');
 const toolTimeoutMs = 180_000;
 const fileTimeoutMs = 300_000;
-/** Many files start a server and a PostgreSQL of their own. */
-const filesAtOnce = Math.min(Math.max(availableParallelism(), 2), 4);
+/** Many files start a server and a PostgreSQL of their own, and wait for them half of their time. */
+const filesAtOnce = Math.min(availableParallelism() + 1, 4);
 
 /** Whoever stops this stops what it started. */
 const stopping = new AbortController();
