@@ -44,7 +44,7 @@ function help(): string {
     '  akai help',
     '      Show this.',
     '',
-    'In a checkout: npm run -s akai -- COMMAND. Every command takes --json.',
+    'In a checkout: npm run -s akai -- COMMAND. Every command but serve and help takes --json.',
     'Settings are environment variables or lines in .env; .env.example lists them all.',
   ].join('\n');
 }
