@@ -6,7 +6,7 @@
  */
 
 import type { Sql } from '../db/database.ts';
-import { ApiError } from '../errors.ts';
+import { databaseUnavailable } from '../errors.ts';
 import {
   applyBatch,
   type BatchAnswer,
@@ -351,7 +351,7 @@ export class Ledger {
   /** The commit of this hold is unknown: the request is refused, and whatever was set aside is released when the database is back. */
   #abandonHold(pending: PendingHold, cause: unknown): void {
     this.#wallets.answered(pending.work);
-    pending.taker.refuse(new ApiError('database_unavailable', { cause, retryAfterMs: 2000 }));
+    pending.taker.refuse(databaseUnavailable(cause));
     if (pending.work.grow) return;
     const { id, walletId } = pending.work;
     this.settle(freeEnding(id, walletId)).catch(() => {
