@@ -1,45 +1,39 @@
 /** Builds the parts in order, starts them, drains and stops them. The only file that knows the HTTP libraries. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
-import { receiptKey } from './accounts/receipt_key.ts';
 import { installationSecret } from './accounts/secret.ts';
-import { AnswerStore } from './answers/store.ts';
 import { type Config, isLoopback } from './config.ts';
-import { type Database, openDatabase, type Sql } from './db/database.ts';
+import { type Database, openDatabase } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError, databaseUnavailable, errorBody, errorHeaders } from './errors.ts';
-import { Limits } from './gateway/admit.ts';
-import { KeyDirectory } from './gateway/authenticate.ts';
 import { ClientLeft } from './gateway/body.ts';
 import { Routes } from './gateway/choose.ts';
-import { Conversations } from './gateway/conversations.ts';
 import { Exchange } from './gateway/exchange.ts';
-import { Receipts } from './gateway/generation.ts';
-import { KeptAnswers } from './gateway/kept_answers.ts';
-import { Lengths } from './gateway/lengths.ts';
-import { ModelBodies } from './gateway/models.ts';
-import { OwnKeys } from './gateway/own_keys.ts';
 import { Routing } from './gateway/routing.ts';
 import { routingState } from './gateway/routing_state.ts';
-import { UpstreamBroken, Upstreams } from './gateway/upstream.ts';
+import { UpstreamBroken } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
 import { announcement } from './pages/announcement.ts';
 import { buildPages } from './pages/pages.ts';
+import {
+  answerStore,
+  buildApi,
+  drainMs,
+  keyDirectory,
+  lane,
+  startApi,
+  startLease,
+} from './parts.ts';
 import { type Api, answer } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
 import { booksState } from './wallet/books_state.ts';
-import { CheckpointLane, readLeftJournals } from './wallet/checkpoints.ts';
 import { DayCounter } from './wallet/day_totals.ts';
 import { isPassing, SettlementLost } from './wallet/failure.ts';
-import { Journal } from './wallet/journal.ts';
 import { Lease } from './wallet/lease.ts';
-import { Ledger } from './wallet/ledger.ts';
-import { parseUsd } from './wallet/money.ts';
 import { rememberPrices } from './wallet/price_versions.ts';
 
 export interface RunningServer {
@@ -49,14 +43,11 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-const drainMs = 100;
 /** Longer than load balancers keep a connection, so that they and not we close it: a request on its way is then never lost. */
 const keepAliveMs = 75_000;
 const headersTimeoutMs = 15_000;
 const drainPollMs = 20;
 const countEveryMs = 15_000;
-const mostTouchMs = 10_000;
-const databasePatienceMs = 5000;
 
 /**
  * Starts the service.
@@ -139,96 +130,6 @@ function metricsSource({ sql }: Database, { routes }: Api, traffic: { readonly o
   };
 }
 
-/** Connections of the hot path: a database that is silent on them for so long is taken for away, and requests hear 503. */
-function lane(database: Database, name: string, max = 1): Sql {
-  return database.connect({ max, name: `akai ${name}`, patienceMs: databasePatienceMs });
-}
-
-/** Where this process notes which streams have begun, for its successor should it die. */
-function journalFolder({ dataDir }: Config): string {
-  return join(dataDir, 'streams');
-}
-
-function checkpointLane(config: Config, database: Database, lease: Lease): CheckpointLane {
-  const journal = new Journal(journalFolder(config), lease.instance);
-  return new CheckpointLane(lane(database, 'checkpoints'), journal, () => lease.isAlive());
-}
-
-/** Its first act is to recover what dead processes left: what their journals tell must be known by then. */
-async function startLease(config: Config, lease: Lease, database: Database): Promise<void> {
-  await readLeftJournals(database.sql, journalFolder(config), database.embedded);
-  await lease.start();
-}
-
-function answerStore(
-  config: Config,
-  database: Database,
-  { instance }: Lease,
-  secret: string,
-  log: Log,
-): AnswerStore {
-  return new AnswerStore(lane(database, 'answers', 4), {
-    secret,
-    instance,
-    answerBytes: config.keptAnswerBytes,
-    accountBytes: config.keptAccountBytes,
-    log: (message, error) => log('warn', message, error),
-  });
-}
-
-function keyDirectory(config: Config, database: Database, secret: string, log: Log): KeyDirectory {
-  const sql = lane(database, 'keys', 4);
-  const warn = (message: string, error: unknown): void => log('warn', message, error);
-  return new KeyDirectory(sql, demoAllowed(config), new OwnKeys(sql, config, secret, warn));
-}
-
-function buildApi(
-  config: Config,
-  database: Database,
-  lease: Lease,
-  answers: AnswerStore,
-  routes: Routes,
-  keys: KeyDirectory,
-): Api {
-  return {
-    models: new ModelBodies(routes),
-    receipts: new Receipts(lane(database, 'receipts', 2), () => receiptKey(database.sql, config)),
-    keys,
-    limits: new Limits({
-      keyRpm: config.rateLimitRpm,
-      accountRpm: config.accountRateLimitRpm,
-      accountConcurrency: config.accountConcurrency,
-    }),
-    routes,
-    upstreams: new Upstreams(config),
-    ledger: new Ledger(lane(database, 'ledger'), checkpointLane(config, database, lease), lease, {
-      floor: parseUsd(config.minimumBalance),
-      holdWaitMs: config.holdWaitMs,
-    }),
-    lengths: new Lengths(),
-    conversations: new Conversations(),
-    own: database.sql,
-    statements: lane(database, 'statements', 2),
-    quotes: { sql: database.sql, bdtRate: config.bdtRate },
-    relay: {
-      maxEventBytes: config.maxAnswerBytes,
-      firstTokenTimeoutMs: config.firstTokenTimeoutMs,
-      stalledClientMs: config.idleTimeoutMs,
-      drainMs,
-      keepAliveMs: config.keepAliveMs,
-    },
-    kept: new KeptAnswers(answers, {
-      unattendedMs: config.unattendedMs,
-      answerBytes: config.keptAnswerBytes,
-      keepAliveMs: config.keepAliveMs,
-      stalledClientMs: config.idleTimeoutMs,
-      touchMs: Math.min(mostTouchMs, config.unattendedMs / 4),
-    }),
-    maxBodyBytes: config.maxBodyBytes,
-    trustedProxies: config.trustedProxies,
-  };
-}
-
 /** Returns what stops its probes. */
 async function startRouting(
   { probesEvery }: Config,
@@ -239,15 +140,6 @@ async function startRouting(
   const routing = new Routing(lane(database, 'routing'), api, probesEvery, log);
   await routing.start();
   return () => routing.stop();
-}
-
-/** What requests need to know of the database before the first of them. */
-async function startApi(
-  { keys, lengths }: Api,
-  answers: AnswerStore,
-  { sql }: Database,
-): Promise<void> {
-  await Promise.all([keys.start(), lengths.recall(sql), answers.start()]);
 }
 
 /** Sandbox money is free for the asking, so it must not buy strangers the answers of a provider that is paid for. */

@@ -12,6 +12,7 @@ export type Check = (project: Project) => string[];
 const layers: readonly string[][] = [
   ['main', 'config-example'],
   ['commands', 'doctor', 'server', 'settings-page'],
+  ['parts'],
   ['routes'],
   ['gateway', 'pages'],
   ['answers'],
