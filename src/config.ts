@@ -1,89 +1,7 @@
 /** Every setting: its environment variable, parser, default and sentence. `.env.example` and docs/settings.md come from this table. */
 
-export class SettingError extends Error {}
-
-interface Setting<T> {
-  readonly variable: string;
-  readonly parse: (text: string) => T;
-  readonly fallback: T;
-  readonly sentence: string;
-}
-
-function text(variable: string, fallback: string, sentence: string): Setting<string> {
-  return { variable, parse: (value) => value, fallback, sentence };
-}
-
-function integer(
-  variable: string,
-  fallback: number,
-  low: number,
-  high: number,
-  sentence: string,
-): Setting<number> {
-  const parse = (value: string): number => {
-    const number = Number(value);
-    if (!/^\d+$/.test(value) || number < low || number > high)
-      throw new SettingError(
-        `${variable} must be a whole number from ${low} to ${high}, not "${value}".`,
-      );
-    return number;
-  };
-  return { variable, parse, fallback, sentence };
-}
-
-function choice<const T extends string>(
-  variable: string,
-  options: readonly T[],
-  fallback: T,
-  sentence: string,
-): Setting<T> {
-  const parse = (value: string): T => {
-    const found = options.find((option) => option === value);
-    if (!found)
-      throw new SettingError(`${variable} must be ${options.join(' or ')}, not "${value}".`);
-    return found;
-  };
-  return { variable, parse, fallback, sentence };
-}
-
-function url(variable: string, fallback: string, sentence: string): Setting<string> {
-  const parse = (value: string): string => {
-    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
-      throw new SettingError(`${variable} must be an http or https address, not "${value}".`);
-    return value.replace(/\/+$/, '');
-  };
-  return { variable, parse, fallback, sentence };
-}
-
-const mostUsd = 1000;
-
-/** An amount that stays text, because money is made of text exactly, and not by way of a double. */
-function usd(variable: string, fallback: string, sentence: string): Setting<string> {
-  const parse = (value: string): string => {
-    if (!/^\d{1,4}(?:\.\d{1,9})?$/.test(value) || Number(value) > mostUsd)
-      throw new SettingError(
-        `${variable} must be an amount of US dollars from 0 to ${mostUsd} with up to nine decimals, such as ${fallback}, not "${value}".`,
-      );
-    return value;
-  };
-  return { variable, parse, fallback, sentence };
-}
-
-/** Text of a form that one expression knows. */
-function form(
-  variable: string,
-  fallback: string,
-  pattern: RegExp,
-  rule: string,
-  sentence: string,
-): Setting<string> {
-  const parse = (value: string): string => {
-    if (!pattern.test(value))
-      throw new SettingError(`${variable} must be ${rule}, not "${value}".`);
-    return value;
-  };
-  return { variable, parse, fallback, sentence };
-}
+import { paymentSettings } from './payment-settings.ts';
+import { choice, form, integer, type Setting, SettingError, text, url, usd } from './setting.ts';
 
 const day = 86_400_000;
 
@@ -310,6 +228,7 @@ export const settings = {
     1200,
     'Whole months of requests that `akai ledger archive` leaves in the database, 2 or more; 0 keeps all.',
   ),
+  ...paymentSettings,
   logLevel: choice('LOG_LEVEL', ['info', 'warn', 'error'], 'info', 'Least level that is logged.'),
 } as const satisfies Record<string, Setting<string | number>>;
 

@@ -3,9 +3,10 @@
 import { parseArgs } from 'node:util';
 import { providers } from './catalogue/catalogue.ts';
 import { type Command, commands as databaseCommands, UsageError } from './commands.ts';
-import { type Config, loadConfig, processEnvironment, SettingError } from './config.ts';
+import { type Config, loadConfig, processEnvironment } from './config.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError } from './errors.ts';
+import { SettingError } from './setting.ts';
 
 const usageExit = 2;
 /** As shells write the end by Ctrl-C. */

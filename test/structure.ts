@@ -14,14 +14,17 @@ const layers: readonly string[][] = [
   ['commands', 'doctor', 'server', 'settings-page'],
   ['parts'],
   ['routes'],
-  ['gateway', 'pages'],
+  ['gateway', 'pages', 'api'],
+  ['payments'],
   ['answers'],
-  ['accounts', 'sandbox'],
+  ['accounts', 'mail', 'sandbox'],
   ['wallet'],
   ['catalogue'],
   ['dialects'],
   ['db'],
   ['config', 'errors', 'ids', 'log'],
+  ['payment-settings'],
+  ['setting'],
 ];
 /** The parts of the command line know each other. */
 const together = [['commands', 'doctor']];
