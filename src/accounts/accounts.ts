@@ -1,6 +1,7 @@
 /** Accounts: made here with a password that the sign-in library accepts later, found by e-mail address. */
 
 import type { Config } from '../config.ts';
+import { isUniqueViolation } from '../db/connection.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { openWallet } from '../wallet/wallets.ts';
@@ -74,7 +75,7 @@ export async function createAccount(
     await openWallet(sql, user.id);
     return { id: user.id, email: user.email };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === '23505')
+    if (isUniqueViolation(error))
       throw new ApiError('email_registered', { param: 'email', cause: error });
     throw error;
   }

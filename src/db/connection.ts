@@ -7,6 +7,14 @@ import { errorCode } from './start-error.ts';
 /** The driver's tagged template; `int8` is a number. */
 export type Sql = postgres.Sql<{ bigint: number }>;
 
+/** A pool, or a transaction on one of its connections. */
+export type Statements = postgres.ISql<{ bigint: number }>;
+
+/** Whether a row was refused because another has its unique value. */
+export function isUniqueViolation(error: unknown): boolean {
+  return errorCode(error) === '23505';
+}
+
 /** Where a database is: a socket of the embedded one, or the operator's address. */
 export type Address = { readonly path: string } | { readonly url: string };
 

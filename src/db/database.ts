@@ -7,7 +7,7 @@ import { writePidFile } from './pid-file.ts';
 import { ensureDataDir } from './place.ts';
 import { errorCode, StartError } from './start-error.ts';
 
-export type { Sql } from './connection.ts';
+export type { Sql, Statements } from './connection.ts';
 
 export interface Database {
   /** Pool of the application's role. */

@@ -58,6 +58,8 @@ function withOtherAccounts(within: Within, accounts: string): string {
     WHERE ${within('t.id')} AND CASE t.kind
       WHEN 'charge' THEN d.kind <> 'wallet' OR c.name IS DISTINCT FROM 'revenue'
       WHEN 'loss' THEN d.name IS DISTINCT FROM 'operator_loss' OR c.name IS DISTINCT FROM 'revenue'
+      WHEN 'refund' THEN (d.kind, c.kind) <> ('platform', 'wallet') AND NOT (d.kind = 'wallet' AND starts_with(c.name, 'clearing:'))
+      WHEN 'bonus' THEN (d.kind, c.kind) <> ('platform', 'wallet') AND NOT (d.kind = 'wallet' AND c.name = 'promotion')
       ELSE d.kind <> 'platform' OR c.kind <> 'wallet' END`;
 }
 
@@ -238,6 +240,11 @@ const ofTheRest: readonly Check[] = [
     rows: () => `
       SELECT h.id::text, format('wallet %s', h.wallet) AS detail FROM holds h
       WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a WHERE a.id = h.wallet AND a.kind = 'wallet')`,
+  },
+  {
+    name: 'a payment is in the books as it was credited and refunded',
+    scope: 'whole',
+    rows: () => 'SELECT id, detail FROM payments_wrong()',
   },
   seal('a hold is as the ledger wrote it', 'whole', 'holds'),
   {

@@ -1,5 +1,5 @@
 /** Wallets as people see them: opening, money in, balance. */
-import type { Sql } from '../db/database.ts';
+import type { Statements } from '../db/database.ts';
 import { timeOrderedId } from '../ids.ts';
 import { MoneyError, type Nano } from './money.ts';
 
@@ -14,7 +14,7 @@ const sources: Readonly<Record<CreditKind, string>> = {
 };
 
 /** The wallet of a user, made when there is none. Returns its id. */
-export async function openWallet(sql: Sql, userId: string): Promise<number> {
+export async function openWallet(sql: Statements, userId: string): Promise<number> {
   const [row] = await sql<{ id: number }[]>`SELECT ledger_open_wallet(${userId}) AS id`;
   if (!row) throw new Error('no wallet was opened');
   return row.id;
@@ -27,21 +27,27 @@ export async function openWallet(sql: Sql, userId: string): Promise<number> {
  * @throws MoneyError for an amount that is not; the driver's unique_violation for a known id with other content
  */
 export async function creditWallet(
-  sql: Sql,
+  sql: Statements,
   walletId: number,
   amount: Nano,
-  entry: { readonly kind: CreditKind; readonly note: string; readonly id?: string },
+  entry: {
+    readonly kind: CreditKind;
+    readonly note: string;
+    readonly id?: string;
+    /** Name of the account that it comes from, where it is not the usual one of its kind. */
+    readonly from?: string;
+  },
 ): Promise<{ balance: Nano }> {
   if (amount <= 0) throw new MoneyError('only an amount above zero can be credited');
-  const { kind, note, id = timeOrderedId() } = entry;
+  const { kind, note, id = timeOrderedId(), from = sources[kind] } = entry;
   const [row] = await sql<{ balance: Nano }[]>`
-    SELECT ledger_credit(${id}, ${kind}, ${sources[kind]}, ${walletId}, ${amount}, ${note}) AS balance`;
+    SELECT ledger_credit(${id}, ${kind}, ${from}, ${walletId}, ${amount}, ${note}) AS balance`;
   if (!row) throw new Error('the credit was not answered');
   return row;
 }
 
 /** Settled balance in nano-USD, as the wallet shows it. @throws Error where there is no wallet */
-export async function walletBalance(sql: Sql, walletId: number): Promise<Nano> {
+export async function walletBalance(sql: Statements, walletId: number): Promise<Nano> {
   const [row] = await sql<{ balance: Nano }[]>`
     SELECT balance FROM ledger_accounts WHERE id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);

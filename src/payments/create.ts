@@ -1,0 +1,184 @@
+/** Beginning a payment: quote, limits, row, and only then the provider. */
+import { randomBytes } from 'node:crypto';
+import { ApiError } from '../errors.ts';
+import { timeOrderedId } from '../ids.ts';
+import { openWallet } from '../wallet/wallets.ts';
+import { type Desk, methodNamed, methodOf, newToken } from './desk.ts';
+import { checkLimits } from './limits.ts';
+import {
+  type Payer,
+  type PaymentMethod,
+  ProviderRefused,
+  ProviderSilent,
+  type ReturnAddresses,
+} from './method.ts';
+import {
+  factsOf,
+  findPayment,
+  nextQuestion,
+  note,
+  type Payment,
+  paymentColumns,
+} from './payment.ts';
+import { type Quote, quoteFor, userRate, type Wish } from './quote.ts';
+import { marketRate } from './rate.ts';
+import { currentRules, type RulesVersion } from './rules.ts';
+import { become } from './settle.ts';
+
+export interface Order {
+  readonly userId: string;
+  /** As the user spells it. */
+  readonly method: string;
+  readonly wish: Wish;
+  readonly payer: Omit<Payer, 'reference'>;
+  /** The client's Idempotency-Key; null for none. */
+  readonly clientKey: string | null;
+}
+
+/**
+ * What a payment would give.
+ * @throws ApiError invalid_request for amounts out of bounds, payment_method_unavailable
+ */
+export async function quoteOrder(
+  desk: Desk,
+  methodId: string,
+  wish: Wish,
+): Promise<{
+  readonly quote: Quote;
+  readonly rules: RulesVersion;
+  readonly method: PaymentMethod;
+  readonly until: Date;
+}> {
+  const method = methodNamed(desk, methodId);
+  const rules = await currentRules(desk.sql);
+  if (!rules.content.methods[method.id].enabled || method.available !== true)
+    throw new ApiError('payment_method_unavailable', {
+      message: `${method.name} is not available at the moment. Choose another way to pay.`,
+    });
+  const rate = userRate(await marketRate(desk, rules.content), rules.content.rate.margin);
+  const quote = quoteFor(rules.content, method.id, rate, wish);
+  if (quote.amount < method.least || quote.amount > method.most)
+    throw new ApiError('invalid_request', {
+      param: 'amount',
+      message: `${method.name} takes from ৳${method.least / 100} to ৳${method.most / 100} at once.`,
+    });
+  return {
+    quote,
+    rules,
+    method,
+    until: new Date(Date.now() + rules.content.quoteMinutes * 60_000),
+  };
+}
+
+/**
+ * Begins a payment and opens it at the provider.
+ * @throws ApiError as `quoteOrder`; payment_limit; idempotency_key_reused; payment_provider_failed with what to do
+ */
+export async function createPayment(desk: Desk, order: Order): Promise<Payment> {
+  const { quote, rules, method, until } = await quoteOrder(desk, order.method, order.wish);
+  const known = await earlier(desk, order, method, quote);
+  if (known) return known;
+  const { token, hash } = newToken();
+  const payment = await desk.sql.begin(async (sql) => {
+    // One at a time for an account, so that its limits count what is begun beside this.
+    await sql`SELECT 1 FROM users WHERE id = ${order.userId} FOR UPDATE`;
+    await checkLimits(sql, rules.content, order.userId, quote.amount);
+    const wallet = await openWallet(sql, order.userId);
+    const [row] = await sql<Payment[]>`
+      INSERT INTO payments AS p (id, user_id, wallet, method, environment, client_key, amount, fee, rate, credit, bonus, rules,
+        quoted_until, invoice, token_hash, seal, expires_at, ask_at)
+      VALUES (${timeOrderedId()}, ${order.userId}, ${wallet}, ${method.id}, ${desk.mode}, ${order.clientKey}, ${quote.amount},
+        ${quote.fee}, ${quote.rate}, ${quote.credit}, ${quote.bonus}, ${rules.id}, ${until}, ${newInvoice()}, ${hash}, '',
+        ${new Date(Date.now() + method.openForMs)}, clock_timestamp() + interval '2 minutes')
+      ON CONFLICT (user_id, client_key) DO NOTHING
+      RETURNING ${paymentColumns(sql)}`;
+    if (row)
+      await note(sql, row.id, {
+        kind: 'created',
+        actor: 'user',
+        sentence: 'The top-up was begun.',
+      });
+    return row ?? null;
+  });
+  if (!payment) return (await earlier(desk, order, method, quote)) ?? createPayment(desk, order);
+  return openPayment(
+    desk,
+    payment,
+    { ...order.payer, reference: order.userId.replaceAll('-', '') },
+    token,
+  );
+}
+
+/** The payment that the same key began before. */
+async function earlier(
+  { sql }: Desk,
+  { userId, clientKey }: Order,
+  method: PaymentMethod,
+  { amount }: Quote,
+): Promise<Payment | null> {
+  if (clientKey === null) return null;
+  const [row] = await sql<{ id: string }[]>`
+    SELECT id FROM payments WHERE user_id = ${userId} AND client_key = ${clientKey}`;
+  const payment = row ? await findPayment(sql, row.id) : null;
+  if (payment && (payment.method !== method.id || payment.amount !== amount))
+    throw new ApiError('idempotency_key_reused');
+  return payment;
+}
+
+/** Letters and digits that no two are mistaken for each other: 100 bits, so that no two are the same. */
+const alphabet = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ';
+
+/** At most 20 letters and digits, which is what Nagad takes. */
+export function newInvoice(): string {
+  const letters = [...randomBytes(17)].map((byte) => alphabet[byte % alphabet.length]);
+  return `TOP${letters.join('')}`;
+}
+
+export function addressesOf({ origin }: Desk, { method }: Payment, token: string): ReturnAddresses {
+  const place = `${origin()}/api/payments/${method}`;
+  return {
+    callback: `${place}/return/${token}`,
+    cancel: `${place}/cancel/${token}`,
+    webhook: `${place}/webhook/${token}`,
+  };
+}
+
+async function openPayment(
+  desk: Desk,
+  payment: Payment,
+  payer: Payer,
+  token: string,
+): Promise<Payment> {
+  const method = methodOf(desk, payment.method);
+  try {
+    const opened = await method.open(factsOf(payment), payer, addressesOf(desk, payment, token));
+    const [row] = await desk.sql<Payment[]>`
+      UPDATE payments p SET state = 'pending', provider_id = ${opened.providerId}, nonce = ${opened.nonce},
+        redirect_url = ${opened.redirectUrl}, ask_at = ${nextQuestion(method, 0)}
+      WHERE id = ${payment.id} AND state = 'created' RETURNING ${paymentColumns(desk.sql)}`;
+    await note(desk.sql, payment.id, {
+      kind: 'opened',
+      actor: 'server',
+      sentence: `${method.name} is ready for the payment.`,
+      detail: opened.evidence,
+    });
+    return row ?? payment;
+  } catch (error) {
+    if (!(error instanceof ProviderRefused || error instanceof ProviderSilent)) throw error;
+    const reason =
+      error instanceof ProviderRefused
+        ? error.message
+        : `${method.name} does not answer at the moment.`;
+    await note(desk.sql, payment.id, {
+      kind: 'opened',
+      actor: 'server',
+      sentence: null,
+      detail: error.evidence,
+    });
+    await become(desk, payment, { state: 'failed', reason }, method, 'server');
+    throw new ApiError('payment_provider_failed', {
+      message: `${reason} Nothing was paid. Try again in a few minutes, or choose another way to pay.`,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,111 @@
+/** How much may come in, from whom, how fast: the operator's limits against fraud. Before a payment they refuse, after it they ask a person. */
+
+import type { Statements } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { type Desk, payerHash } from './desk.ts';
+import type { Paisa, Truth } from './method.ts';
+import type { Payment } from './payment.ts';
+import { userRate } from './quote.ts';
+import { marketRate } from './rate.ts';
+import { currentRules, type PaymentRules } from './rules.ts';
+import { formatTaka, paisa } from './taka.ts';
+
+const hourMs = 3_600_000;
+
+interface Use {
+  readonly open: number;
+  readonly hour: number;
+  /** Paisa that were paid or may still be. */
+  readonly day: Paisa;
+  readonly month: Paisa;
+  readonly ageDays: number;
+}
+
+/**
+ * Whether an account may begin a payment.
+ * @throws ApiError payment_limit, saying which limit, and when to try again where that is known
+ */
+export async function checkLimits(
+  sql: Statements,
+  { limits }: PaymentRules,
+  userId: string,
+  amount: Paisa,
+): Promise<void> {
+  const [use] = await sql<Use[]>`
+    SELECT count(p.id) FILTER (WHERE p.state IN ('created', 'pending') AND p.expires_at > now())::int AS open,
+      count(p.id) FILTER (WHERE p.created_at > now() - interval '1 hour')::int AS hour,
+      coalesce(sum(p.amount) FILTER (WHERE p.created_at > now() - interval '1 day' AND counts.so), 0)::bigint AS day,
+      coalesce(sum(p.amount) FILTER (WHERE counts.so), 0)::bigint AS month,
+      (extract(epoch FROM now() - min(u.created_at)) / 86400)::float AS "ageDays"
+    FROM users u LEFT JOIN payments p ON p.user_id = u.id AND p.created_at > now() - interval '30 days'
+      LEFT JOIN LATERAL (SELECT p.state IN ('created', 'pending', 'verified', 'credited', 'needs_review') AS so) counts ON true
+    WHERE u.id = ${userId}`;
+  if (!use) throw new ApiError('not_found', { message: 'There is no such account.' });
+  const refuse = (message: string, retryAfterMs?: number): never => {
+    throw new ApiError('payment_limit', retryAfterMs ? { message, retryAfterMs } : { message });
+  };
+  if (use.open >= limits.open)
+    refuse(`${use.open} payments of this account are open: finish or cancel one first.`);
+  if (use.hour >= limits.perHour)
+    refuse('Too many payments were begun within an hour. Wait a while.', hourMs);
+  const isNew = use.ageDays < limits.newDays;
+  const daily = isNew ? Math.min(limits.newAccountDay, limits.accountDay) : limits.accountDay;
+  const fits = (used: Paisa, most: number): boolean => used + amount <= most * 100;
+  const left = (used: Paisa, most: number): string =>
+    formatTaka(paisa(Math.max(0, most * 100 - used)));
+  if (!fits(use.day, daily)) {
+    const who = isNew
+      ? `An account may pay ৳${daily} a day in its first ${limits.newDays} days`
+      : `An account may pay ৳${daily} within 24 hours`;
+    refuse(`${who}; ৳${left(use.day, daily)} of that are left.`);
+  }
+  if (!fits(use.month, limits.accountMonth))
+    refuse(
+      `An account may pay ৳${limits.accountMonth} within 30 days; ৳${left(use.month, limits.accountMonth)} of that are left.`,
+    );
+}
+
+/** Until when a paid top-up of a new account waits; null for not at all. */
+export async function heldUntil({ sql }: Desk, { userId, id }: Payment): Promise<Date | null> {
+  const { content } = await currentRules(sql);
+  const { heldTopups, heldMinutes } = content.limits;
+  if (heldTopups === 0) return null;
+  const [row] = await sql<{ earlier: number }[]>`
+    SELECT count(*)::int AS earlier FROM payments WHERE user_id = ${userId} AND id <> ${id} AND credited_at IS NOT NULL`;
+  return (row?.earlier ?? 0) < heldTopups ? new Date(Date.now() + heldMinutes * 60_000) : null;
+}
+
+/** Why a person should look at who paid; null for no reason. */
+export async function payerDoubt(
+  desk: Desk,
+  payment: Payment,
+  truth: Truth,
+): Promise<string | null> {
+  const { payer } = truth;
+  if (!payer || payer.includes('*')) return null;
+  const { content } = await currentRules(desk.sql);
+  const { payerDay, payersOfAccount, accountsOfPayer } = content.limits;
+  const hash = payerHash(desk, payer);
+  const [use] = await desk.sql<{ day: number; payers: number; accounts: number }[]>`
+    SELECT coalesce(sum(amount) FILTER (WHERE payer_hash = ${hash} AND verified_at > now() - interval '1 day'), 0)::bigint AS day,
+      count(DISTINCT payer_hash) FILTER (WHERE user_id = ${payment.userId} AND payer_hash <> ${hash})::int AS payers,
+      count(DISTINCT user_id) FILTER (WHERE payer_hash = ${hash} AND user_id <> ${payment.userId})::int AS accounts
+    FROM payments WHERE (payer_hash = ${hash} OR user_id = ${payment.userId}) AND verified_at > now() - interval '30 days'`;
+  if (!use) return null;
+  if (use.accounts + 1 > accountsOfPayer)
+    return `One number pays for ${use.accounts + 1} accounts.`;
+  if (use.payers + 1 > payersOfAccount) return `${use.payers + 1} numbers pay for this account.`;
+  if (use.day + payment.amount > payerDay * 100)
+    return `One number paid more than ৳${payerDay} within 24 hours.`;
+  return null;
+}
+
+/** Why a payment that comes after its quote is for a person; null where the rate has not moved far. */
+export async function rateDoubt(desk: Desk, payment: Payment): Promise<string | null> {
+  if (Date.now() <= payment.quotedUntil.getTime()) return null;
+  const { content } = await currentRules(desk.sql);
+  const now = userRate(await marketRate(desk, content), content.rate.margin);
+  const moved = (Math.abs(now - payment.rate) / payment.rate) * 100;
+  if (moved <= Number(content.latePercent)) return null;
+  return `It came after its quote, and the rate has moved by ${Math.round(moved * 10) / 10} %.`;
+}

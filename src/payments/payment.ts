@@ -1,0 +1,117 @@
+/** A payment as it stands in the database, and its timeline. */
+import type { Statements } from '../db/database.ts';
+import type { Nano } from '../wallet/money.ts';
+import type { MethodId, Paisa, PaymentFacts, PaymentMethod } from './method.ts';
+
+export type PaymentState =
+  | 'created'
+  | 'pending'
+  | 'verified'
+  | 'credited'
+  | 'failed'
+  | 'cancelled'
+  | 'expired'
+  | 'needs_review'
+  | 'refunded';
+
+export interface Payment {
+  readonly id: string;
+  readonly userId: string;
+  readonly wallet: number;
+  readonly method: MethodId;
+  readonly environment: 'sandbox' | 'live';
+  readonly amount: Paisa;
+  readonly fee: Paisa;
+  /** Taka a US dollar × 10⁶. */
+  readonly rate: number;
+  readonly credit: Nano;
+  readonly bonus: Nano;
+  readonly rules: number | null;
+  readonly quotedUntil: Date;
+  readonly cause: 'user' | 'automatic';
+  readonly invoice: string;
+  readonly createdAt: Date;
+  readonly state: PaymentState;
+  readonly reason: string | null;
+  readonly providerId: string | null;
+  readonly nonce: string | null;
+  readonly redirectUrl: string | null;
+  readonly expiresAt: Date;
+  readonly captureAskedAt: Date | null;
+  readonly trxId: string | null;
+  readonly payerShown: string | null;
+  readonly paidAt: Date | null;
+  readonly verifiedAt: Date | null;
+  readonly transferId: string | null;
+  readonly heldUntil: Date | null;
+  readonly creditedAt: Date | null;
+  /** Paisa that went back, or are on their way. */
+  readonly refunded: Paisa;
+  readonly late: boolean;
+  readonly askAt: Date | null;
+  /** How often the provider was asked. */
+  readonly asked: number;
+}
+
+/** The columns of a Payment, for SELECT and RETURNING; the table is named p. */
+export function paymentColumns(sql: Statements) {
+  return sql`p.id, p.user_id AS "userId", p.wallet, p.method, p.environment, p.amount, p.fee, p.rate, p.credit, p.bonus, p.rules,
+    p.quoted_until AS "quotedUntil", p.cause, p.invoice, p.created_at AS "createdAt", p.state, p.reason, p.provider_id AS "providerId",
+    p.nonce, p.redirect_url AS "redirectUrl", p.expires_at AS "expiresAt", p.capture_asked_at AS "captureAskedAt", p.trx_id AS "trxId",
+    p.payer_shown AS "payerShown", p.paid_at AS "paidAt", p.verified_at AS "verifiedAt", p.transfer_id AS "transferId",
+    p.held_until AS "heldUntil", p.credited_at AS "creditedAt", p.refunded, p.late, p.ask_at AS "askAt", p.asked`;
+}
+
+export async function findPayment(sql: Statements, id: string): Promise<Payment | null> {
+  const [row] = await sql<
+    Payment[]
+  >`SELECT ${paymentColumns(sql)} FROM payments p WHERE p.id = ${id}`;
+  return row ?? null;
+}
+
+/** @throws Error where there is none */
+export async function paymentOf(sql: Statements, id: string): Promise<Payment> {
+  const payment = await findPayment(sql, id);
+  if (!payment) throw new Error(`there is no payment ${id}`);
+  return payment;
+}
+
+export function factsOf(payment: Payment): PaymentFacts {
+  const { id, invoice, amount, providerId, nonce, captureAskedAt, createdAt } = payment;
+  return {
+    id,
+    invoice,
+    amount,
+    providerId,
+    nonce,
+    captureAsked: captureAskedAt !== null,
+    createdAt,
+  };
+}
+
+export interface PaymentEvent {
+  /** `created`, `opened`, `returned`, `webhook`, `asked`, `captured`, `state`, `claimed`, `review`, `refund`. */
+  readonly kind: string;
+  /** `user`, `browser`, `provider`, `server`, or the address of an admin. */
+  readonly actor: string;
+  /** For the owner of the payment; null for what only the operator is told. */
+  readonly sentence: string | null;
+  /** Redacted. */
+  readonly detail?: object;
+}
+
+/** Appends to the timeline. */
+export async function note(sql: Statements, id: string, event: PaymentEvent): Promise<void> {
+  const { kind, actor, sentence, detail = {} } = event;
+  // as: the driver's JSON type knows no readonly members
+  const json = sql.json(detail as Parameters<typeof sql.json>[0]);
+  await sql`
+    INSERT INTO payment_events (payment, kind, actor, sentence, detail)
+    VALUES (${id}, ${kind}, ${actor}, ${sentence}, ${json})`;
+}
+
+/** When a payment is to be asked about next, counted from now; null for not by itself. */
+export function nextQuestion({ pollAfterMs }: PaymentMethod, asked: number): Date | null {
+  const delay = pollAfterMs[Math.min(asked, pollAfterMs.length - 1)];
+  return delay === undefined ? null : new Date(Date.now() + delay);
+}

@@ -1,0 +1,114 @@
+/** From taka to credit: what a payment of so much gives, before anybody pays. Exact, and rounded down once. */
+import { ApiError } from '../errors.ts';
+import { type Nano, nano } from '../wallet/money.ts';
+import type { MethodId, Paisa } from './method.ts';
+import type { PaymentRules } from './rules.ts';
+import { formatTaka, paisa, parseTaka } from './taka.ts';
+
+export interface Quote {
+  /** What is paid. */
+  readonly amount: Paisa;
+  readonly fee: Paisa;
+  /** Taka a US dollar × 10⁶, the operator's margin included. */
+  readonly rate: number;
+  readonly credit: Nano;
+  readonly bonus: Nano;
+}
+
+/** What the user asks for: taka to pay, or dollars of credit to get. */
+export type Wish = { readonly paisa: Paisa } | { readonly nano: Nano };
+
+/** "122.5" → 122_500_000 */
+function millionths(decimal: string): bigint {
+  const [whole = '', fraction = ''] = decimal.split('.');
+  return BigInt(whole) * 1_000_000n + BigInt(fraction.slice(0, 6).padEnd(6, '0'));
+}
+
+const wholePercent = 100_000_000n;
+
+/**
+ * Taka a dollar × 10⁶ that users pay, rounded up.
+ * @param market taka a dollar, a decimal
+ * @param margin percent, a decimal
+ */
+export function userRate(market: string, margin: string): number {
+  const scaled = millionths(market) * (wholePercent + millionths(margin));
+  const rate = Number((scaled + wholePercent - 1n) / wholePercent);
+  if (!(rate > 0 && Number.isSafeInteger(rate))) throw new RangeError(`${market} is no rate`);
+  return rate;
+}
+
+/** Percent of an amount in whole units, rounded up. */
+function share(amount: number, percent: string): bigint {
+  return (BigInt(amount) * millionths(percent) + wholePercent - 1n) / wholePercent;
+}
+
+type FeeRule = PaymentRules['methods'][MethodId]['fee'];
+
+function feeOf(amount: Paisa, { percent, fixed }: FeeRule): Paisa {
+  return paisa(Number(share(amount, percent)) + parseTaka(fixed));
+}
+
+/** Credit for so many paisa, in nano-USD, rounded down: paisa ÷ 100 ÷ (rate ÷ 10⁶) × 10⁹. */
+function creditOf(net: number, rate: number): Nano {
+  return nano(Number((BigInt(net) * 10_000_000_000_000n) / BigInt(rate)));
+}
+
+function bonusOf(amount: Paisa, credit: Nano, tiers: PaymentRules['bonuses']): Nano {
+  const reached = tiers
+    .filter(({ from }) => amount >= from * 100)
+    .sort((a, b) => b.from - a.from)[0];
+  return reached
+    ? nano(Number((BigInt(credit) * millionths(reached.percent)) / wholePercent))
+    : nano(0);
+}
+
+/**
+ * @param rate from `userRate`
+ * @throws ApiError invalid_request for an amount outside the bounds, or one that the fee eats up
+ */
+export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wish: Wish): Quote {
+  const own = rules.methods[method];
+  const amount = 'paisa' in wish ? wish.paisa : amountFor(wish.nano, rate, own.fee);
+  const { least, most } = own.bounds;
+  if (amount < least * 100 || amount > most * 100)
+    throw new ApiError('invalid_request', {
+      param: 'amount',
+      message: `A payment must be from ৳${least} to ৳${most}; this one would be ৳${formatTaka(amount)}.`,
+    });
+  const fee = feeOf(amount, own.fee);
+  if (fee >= amount)
+    throw new ApiError('invalid_request', {
+      param: 'amount',
+      message: `The fee of ৳${formatTaka(fee)} would leave nothing of ৳${formatTaka(amount)}.`,
+    });
+  const credit = creditOf(amount - fee, rate);
+  return { amount, fee, rate, credit, bonus: bonusOf(amount, credit, rules.bonuses) };
+}
+
+/** The least whole number of paisa whose credit, after the fee, is at least what is wished for. */
+function amountFor(wished: Nano, rate: number, fee: FeeRule): Paisa {
+  if (wished <= 0)
+    throw new ApiError('invalid_request', { param: 'usd', message: 'Say an amount above zero.' });
+  const gives = (amount: number): boolean => {
+    const net = amount - feeOf(paisa(amount), fee);
+    return net > 0 && creditOf(net, rate) >= wished;
+  };
+  let low = 0;
+  let high = 100;
+  while (!gives(high)) {
+    low = high;
+    high *= 2;
+    if (!Number.isSafeInteger(high * 100))
+      throw new ApiError('invalid_request', {
+        param: 'usd',
+        message: 'No payment is as large as that.',
+      });
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (gives(middle)) high = middle;
+    else low = middle;
+  }
+  return paisa(high);
+}

@@ -1,0 +1,229 @@
+/** One payment, one credit, whoever settles it and whatever the provider says. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { ProviderSilent, type Truth } from './method.ts';
+import type { Payment } from './payment.ts';
+import { settle } from './settle.ts';
+import { paisa } from './taka.ts';
+
+const scene = await openPaymentsScene();
+const { desk, provider, owner } = scene;
+after(() => scene[Symbol.asyncDispose]());
+
+const success = {
+  actor: 'browser',
+  claim: { claims: 'paid', providerId: null, nonce: null },
+} as const;
+const server = { actor: 'server' } as const;
+
+async function authorised(taka?: number): Promise<Payment> {
+  const payment = await scene.begin(await scene.user(), taka);
+  assert.equal(payment.state, 'pending');
+  provider.authorise(payment);
+  return payment;
+}
+
+function honest(): void {
+  provider.say = (truth) => truth;
+  provider.before = async () => {};
+}
+
+test('a paid payment is credited what was quoted, once', async () => {
+  const payment = await authorised();
+  // ৳500 at ৳122 a dollar, rounded down.
+  assert.equal(payment.credit, 4_098_360_655);
+  const credited = await settle(desk, payment.id, success);
+  assert.equal(credited.state, 'credited');
+  assert.match(credited.payerShown ?? '', /^017\*{6}\d\d$/);
+  assert.equal(await scene.balance(payment), 4_098_360_655);
+  assert.equal((await settle(desk, payment.id, success)).state, 'credited');
+  assert.equal(await scene.balance(payment), 4_098_360_655);
+  assert.deepEqual(await scene.lies(), []);
+});
+
+test('fifty callbacks beside a webhook and the schedule credit once and capture once', async () => {
+  const payment = await authorised();
+  const { length } = await Promise.all(
+    Array.from({ length: 60 }, (_, index) =>
+      settle(desk, payment.id, index % 6 ? success : server),
+    ),
+  );
+  assert.equal(length, 60);
+  const end = await settle(desk, payment.id, server);
+  assert.equal(end.state, 'credited');
+  assert.equal(await scene.balance(payment), payment.credit);
+  assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
+});
+
+test('a forged success of a payment that nobody authorised changes nothing', async () => {
+  const payment = await scene.begin(await scene.user());
+  assert.equal((await settle(desk, payment.id, success)).state, 'pending');
+  assert.equal(await scene.balance(payment), 0);
+});
+
+test('a capture that is not answered is not asked for again: the question afterwards decides', async () => {
+  const payment = await authorised();
+  provider.say = (truth) =>
+    truth.evidence.operation === 'execute' ? { ...truth, state: 'unknown', trxId: null } : truth;
+  try {
+    assert.equal((await settle(desk, payment.id, success)).state, 'credited');
+  } finally {
+    honest();
+  }
+  assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
+});
+
+test('money that moved is credited although every answer was lost at first', async () => {
+  const payment = await authorised();
+  provider.say = (truth) => ({
+    ...truth,
+    state: 'unknown',
+    trxId: null,
+    amount: null,
+    invoice: null,
+  });
+  assert.equal((await settle(desk, payment.id, success)).state, 'pending');
+  honest();
+  assert.equal((await settle(desk, payment.id, server)).state, 'credited');
+  assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
+});
+
+const wrong: readonly [string, Partial<Truth>][] = [
+  ['amount', { amount: paisa(1) }],
+  ['amount that is not named', { amount: null }],
+  ['invoice', { invoice: 'TOPSOMEBODYELSES' }],
+  ['invoice that is not named', { invoice: null }],
+  ['id', { providerId: 'TRother' }],
+  ['currency', { currency: 'USD' }],
+  ['merchant', { foreign: 'The answer is of another merchant.' }],
+  ['transaction that is not named', { trxId: null }],
+];
+for (const [what, lie] of wrong)
+  test(`a paid answer with a wrong ${what} is for a person, and credits nothing`, async () => {
+    const payment = await authorised();
+    provider.say = (truth) => ({ ...truth, ...lie });
+    try {
+      const looked = await settle(desk, payment.id, success);
+      assert.equal(looked.state, 'needs_review');
+      assert.match(looked.reason ?? '', /paid, but/);
+    } finally {
+      honest();
+    }
+    assert.equal((await settle(desk, payment.id, success)).state, 'needs_review');
+    assert.equal(await scene.balance(payment), 0);
+  });
+
+test('one transaction pays one payment, of one account, for ever', async () => {
+  const first = await settle(desk, (await authorised()).id, success);
+  const second = await authorised();
+  provider.say = (truth) => ({ ...truth, trxId: first.trxId });
+  try {
+    const looked = await settle(desk, second.id, success);
+    assert.equal(looked.state, 'needs_review');
+    assert.match(looked.reason ?? '', /belongs to another payment/);
+  } finally {
+    honest();
+  }
+  assert.equal(await scene.balance(second), 0);
+  assert.deepEqual(await scene.lies(), []);
+});
+
+test('a cancelled payment that turns out to be paid is credited, and marked as late', async () => {
+  const payment = await scene.begin(await scene.user());
+  const cancelled = {
+    actor: 'browser',
+    claim: { claims: 'cancelled', providerId: null, nonce: null },
+  } as const;
+  assert.equal((await settle(desk, payment.id, cancelled)).state, 'cancelled');
+  provider.authorise(payment);
+  const account = provider.accounts.get(payment.providerId ?? '');
+  assert.ok(account);
+  account.trxId = provider.newTrxId();
+  const credited = await settle(desk, payment.id, server);
+  assert.equal(credited.state, 'credited');
+  assert.equal(credited.late, true);
+});
+
+test('a cancelled callback does not close what the provider calls paid', async () => {
+  const payment = await authorised();
+  const account = provider.accounts.get(payment.providerId ?? '');
+  assert.ok(account);
+  account.trxId = provider.newTrxId();
+  const cancelled = {
+    actor: 'browser',
+    claim: { claims: 'cancelled', providerId: null, nonce: null },
+  } as const;
+  assert.equal((await settle(desk, payment.id, cancelled)).state, 'credited');
+});
+
+test('what is not paid in time expires, and is credited if it comes all the same', async () => {
+  const payment = await scene.begin(await scene.user());
+  await owner`UPDATE payments SET expires_at = now() - interval '1 hour' WHERE id = ${payment.id}`;
+  assert.equal((await settle(desk, payment.id, server)).state, 'expired');
+  const account = provider.accounts.get(payment.providerId ?? '');
+  assert.ok(account);
+  account.trxId = provider.newTrxId();
+  const late = await settle(desk, payment.id, success);
+  assert.equal(late.state, 'credited');
+  assert.equal(late.late, true);
+});
+
+test('the same key begins one payment, another amount with it is refused', async () => {
+  const user = await scene.user();
+  const [one, two] = await Promise.all([scene.begin(user, 500, 'k'), scene.begin(user, 500, 'k')]);
+  assert.equal(one.id, two.id);
+  await assert.rejects(scene.begin(user, 501, 'k'), { code: 'idempotency_key_reused' });
+});
+
+test('a provider that does not open the payment leaves a failed one and a sentence', async () => {
+  const user = await scene.user();
+  provider.openFails = new ProviderSilent('no answer', {
+    operation: 'create',
+    httpStatus: null,
+    ms: 1,
+    code: null,
+    body: {},
+  });
+  try {
+    await assert.rejects(scene.begin(user), {
+      code: 'payment_provider_failed',
+      message: /Nothing was paid/,
+    });
+  } finally {
+    provider.openFails = null;
+  }
+  const [row] = await owner<
+    { state: string }[]
+  >`SELECT state FROM payments WHERE user_id = ${user}`;
+  assert.equal(row?.state, 'failed');
+});
+
+test('the database refuses what no program may do', async () => {
+  const credited = await settle(desk, (await authorised()).id, success);
+  const { sql } = desk;
+  const refused = /permission denied|does not change|cannot become|cannot forget|are kept/;
+  await assert.rejects(sql`UPDATE payments SET amount = 1 WHERE id = ${credited.id}`, refused);
+  await assert.rejects(owner`UPDATE payments SET credit = 1 WHERE id = ${credited.id}`, refused);
+  await assert.rejects(
+    sql`UPDATE payments SET state = 'pending', credited_at = NULL WHERE id = ${credited.id}`,
+    refused,
+  );
+  await assert.rejects(sql`UPDATE payments SET trx_id = 'X' WHERE id = ${credited.id}`, refused);
+  await assert.rejects(owner`DELETE FROM payments WHERE id = ${credited.id}`, refused);
+  await assert.rejects(
+    sql`UPDATE payment_events SET kind = 'x' WHERE payment = ${credited.id}`,
+    refused,
+  );
+});
+
+test('a credit that the books do not know, or a changed one, is found', async () => {
+  const credited = await settle(desk, (await authorised()).id, success);
+  await owner`ALTER TABLE payments DISABLE TRIGGER sound`;
+  await owner`UPDATE payments SET amount = amount + 1 WHERE id = ${credited.id}`;
+  const lies = JSON.stringify(await scene.lies());
+  await owner`UPDATE payments SET amount = amount - 1 WHERE id = ${credited.id}`;
+  await owner`ALTER TABLE payments ENABLE TRIGGER sound`;
+  assert.match(lies, new RegExp(credited.id));
+  assert.deepEqual(await scene.lies(), []);
+});

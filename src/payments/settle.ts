@@ -1,0 +1,237 @@
+/**
+ * The one way in which a payment is settled, for browsers that come back, webhooks, the schedule and admins alike:
+ * ask the provider, write down what it says, compare, verify, credit. Each step is committed before the next, may be
+ * taken by any process, and taken twice changes nothing.
+ */
+import { isUniqueViolation } from '../db/connection.ts';
+import { timeOrderedId } from '../ids.ts';
+import { isPassing } from '../wallet/failure.ts';
+import { creditWallet } from '../wallet/wallets.ts';
+import { type Desk, methodOf, payerHash } from './desk.ts';
+import { heldUntil, payerDoubt, rateDoubt } from './limits.ts';
+import type { Claim, PaymentMethod, Truth } from './method.ts';
+import { maskedNumber } from './msisdn.ts';
+import {
+  factsOf,
+  nextQuestion,
+  note,
+  type Payment,
+  type PaymentState,
+  paymentColumns,
+  paymentOf,
+} from './payment.ts';
+import { type Verdict, verdictOn } from './verdict.ts';
+
+export interface Occasion {
+  /** `browser`, `provider`, `server`, `user`, or the address of an admin. */
+  readonly actor: string;
+  readonly claim?: Claim | null;
+}
+
+/** Longer than a provider may take for a capture and a question after it; ms. */
+const settlingMs = 75_000;
+const over: readonly PaymentState[] = ['credited', 'refunded'];
+
+/**
+ * Finds out what became of a payment and does what follows.
+ * Returns the payment as it is then; where another process is at it, as it is now.
+ */
+export async function settle(desk: Desk, id: string, occasion: Occasion): Promise<Payment> {
+  const before = await paymentOf(desk.sql, id);
+  if (over.includes(before.state)) return before;
+  if (before.state === 'verified') return credit(desk, id);
+  const payment = await begin(desk, id);
+  if (!payment) return paymentOf(desk.sql, id);
+  try {
+    const method = methodOf(desk, payment.method);
+    const truth = await truthOf(desk, method, payment, occasion);
+    const heard = await paymentOf(desk.sql, id);
+    const verdict = verdictOn(heard, method, truth, occasion.claim?.claims ?? null, Date.now());
+    if (verdict.state === 'verified')
+      return await verifyAndCredit(desk, heard, truth, occasion.actor);
+    return await become(desk, heard, verdict, method, occasion.actor);
+  } finally {
+    await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${id}`.catch(
+      (error: unknown) => {
+        if (!isPassing(error)) throw error;
+      },
+    );
+  }
+}
+
+/** Takes the turn; null when another process has it. */
+async function begin({ sql }: Desk, id: string): Promise<Payment | null> {
+  const [payment] = await sql<Payment[]>`
+    UPDATE payments p SET settling_until = clock_timestamp() + ${settlingMs} * interval '1 ms'
+    WHERE id = ${id} AND (settling_until IS NULL OR settling_until < clock_timestamp())
+      AND state NOT IN ('verified', 'credited', 'refunded')
+    RETURNING ${paymentColumns(sql)}`;
+  return payment ?? null;
+}
+
+/** Captures where the payer has agreed and nobody has captured yet; asks otherwise. What was heard is written down at once. */
+async function truthOf(
+  desk: Desk,
+  method: PaymentMethod,
+  payment: Payment,
+  { actor, claim }: Occasion,
+): Promise<Truth> {
+  const askFirst = claim?.claims !== 'paid';
+  const first = askFirst
+    ? await heard(desk, payment, actor, await method.ask(factsOf(payment)))
+    : null;
+  if (first && first.state !== 'authorised') return first;
+  const isOpen = payment.state === 'created' || payment.state === 'pending';
+  if (method.capture && isOpen && (await mayCapture(desk, payment.id))) {
+    const facts = { ...factsOf(payment), captureAsked: true };
+    const captured = await heard(desk, payment, actor, await method.capture(facts));
+    if (captured.state !== 'unknown') return captured;
+  }
+  return first && !method.capture
+    ? first
+    : heard(desk, payment, actor, await method.ask(factsOf(payment)));
+}
+
+/** Whether this is the one capture of the payment: it is said in the database before it is asked for. */
+async function mayCapture({ sql }: Desk, id: string): Promise<boolean> {
+  const rows = await sql`
+    UPDATE payments SET capture_asked_at = clock_timestamp() WHERE id = ${id} AND capture_asked_at IS NULL RETURNING id`;
+  return rows.length > 0;
+}
+
+async function heard({ sql }: Desk, { id }: Payment, actor: string, truth: Truth): Promise<Truth> {
+  const { evidence, state, trxId, amount, reason } = truth;
+  const detail = { ...evidence, state, trxId, amount, reason };
+  await note(sql, id, { kind: evidence.operation, actor, sentence: null, detail });
+  return truth;
+}
+
+const sentences: Readonly<Partial<Record<PaymentState, string>>> = {
+  pending: 'Waiting for the payment.',
+  failed: 'The payment failed.',
+  cancelled: 'The payment was cancelled.',
+  expired: 'The payment was not made in time.',
+  needs_review: 'The payment needs to be looked at by a person.',
+};
+
+/** Changes the state where it changes, and says when to ask again. */
+export async function become(
+  desk: Desk,
+  payment: Payment,
+  { state, reason }: Verdict,
+  method: PaymentMethod,
+  actor: string,
+): Promise<Payment> {
+  const askAt =
+    state === 'created' || state === 'pending' ? nextQuestion(method, payment.asked + 1) : null;
+  return desk.sql.begin(async (sql) => {
+    const [row] = await sql<Payment[]>`
+      UPDATE payments p SET state = ${state}, reason = ${reason}, asked = asked + 1, ask_at = ${askAt}
+      WHERE id = ${payment.id} AND state = ${payment.state} RETURNING ${paymentColumns(sql)}`;
+    // Somebody else was faster: what they did counts.
+    if (!row) return paymentOf(sql, payment.id);
+    if (state !== payment.state) {
+      const sentence = [sentences[state], reason].filter(Boolean).join(' ');
+      await note(sql, payment.id, {
+        kind: 'state',
+        actor,
+        sentence,
+        detail: { from: payment.state, to: state },
+      });
+      await desk.changed(sql, row);
+    }
+    return row;
+  });
+}
+
+async function verifyAndCredit(
+  desk: Desk,
+  payment: Payment,
+  truth: Truth,
+  actor: string,
+): Promise<Payment> {
+  const method = methodOf(desk, payment.method);
+  const doubt = (await rateDoubt(desk, payment)) ?? (await payerDoubt(desk, payment, truth));
+  if (doubt) return become(desk, payment, { state: 'needs_review', reason: doubt }, method, actor);
+  try {
+    await verify(desk, payment, truth, actor);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    const reason = `The transaction ${truth.trxId} belongs to another payment already.`;
+    return become(desk, payment, { state: 'needs_review', reason }, method, actor);
+  }
+  return credit(desk, payment.id);
+}
+
+/**
+ * Writes down that a payment is paid: from here on it will be credited, whatever process comes by.
+ * @throws the driver's unique_violation when the transaction belongs to another payment
+ */
+export async function verify(
+  desk: Desk,
+  payment: Payment,
+  truth: Truth,
+  actor: string,
+): Promise<void> {
+  const until = await heldUntil(desk, payment);
+  const number = truth.payer;
+  const isWhole = number !== null && !number.includes('*');
+  const isLate = payment.state !== 'pending' || Date.now() > payment.quotedUntil.getTime();
+  await desk.sql.begin(async (sql) => {
+    const rows = await sql`
+      UPDATE payments SET state = 'verified', reason = NULL, trx_id = ${truth.trxId}, paid_at = ${truth.paidAt},
+        payer_shown = ${number && maskedNumber(number)}, payer_hash = ${isWhole ? payerHash(desk, number) : null},
+        verified_at = clock_timestamp(), transfer_id = ${timeOrderedId()}, held_until = ${until}, late = ${isLate}, ask_at = ${until ?? new Date()}
+      WHERE id = ${payment.id} AND state = ${payment.state} RETURNING id`;
+    if (rows.length === 0) return;
+    const wait = until
+      ? ` It will be credited at ${until.toISOString()}: first top-ups of an account wait.`
+      : '';
+    const sentence = `${methodOf(desk, payment.method).name} confirms the payment, transaction ${truth.trxId}.${wait}`;
+    await note(sql, payment.id, {
+      kind: 'state',
+      actor,
+      sentence,
+      detail: { from: payment.state, to: 'verified' },
+    });
+  });
+}
+
+/** Puts the credit of a verified payment into its wallet, once, however often and by how many it is called. */
+export async function credit(desk: Desk, id: string): Promise<Payment> {
+  return desk.sql.begin(async (sql) => {
+    const [payment] = await sql<
+      Payment[]
+    >`SELECT ${paymentColumns(sql)} FROM payments p WHERE id = ${id} FOR UPDATE`;
+    if (!payment) throw new Error(`there is no payment ${id}`);
+    const { state, heldUntil: until, transferId, wallet, credit: amount, bonus } = payment;
+    if (state !== 'verified' || !transferId || (until && until.getTime() > Date.now()))
+      return payment;
+    const { name } = methodOf(desk, payment.method);
+    const entry = {
+      kind: 'topup',
+      id: transferId,
+      note: `Top-up via ${name}`,
+      from: `clearing:${payment.method}`,
+    } as const;
+    await creditWallet(sql, wallet, amount, entry);
+    if (bonus > 0)
+      await creditWallet(sql, wallet, bonus, {
+        kind: 'bonus',
+        id: transferId,
+        note: `Bonus for the top-up via ${name}`,
+      });
+    const [row] = await sql<Payment[]>`
+      UPDATE payments p SET state = 'credited', credited_at = clock_timestamp(), ask_at = NULL WHERE id = ${id}
+      RETURNING ${paymentColumns(sql)}`;
+    if (!row) throw new Error(`payment ${id} vanished`);
+    await note(sql, id, {
+      kind: 'state',
+      actor: 'server',
+      sentence: 'Credited to the wallet.',
+      detail: { from: state, to: 'credited' },
+    });
+    await desk.changed(sql, row);
+    return row;
+  });
+}

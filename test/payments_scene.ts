@@ -1,0 +1,223 @@
+/** Payments on a real database, with a provider that does what a test tells it to: what the rules are, whatever a method does. */
+
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, type Sql } from '../src/db/connection.ts';
+import { type Database, openDatabase } from '../src/db/database.ts';
+import { createPayment } from '../src/payments/create.ts';
+import type { Desk } from '../src/payments/desk.ts';
+import type {
+  Evidence,
+  MethodId,
+  PaymentFacts,
+  PaymentMethod,
+  RefundTruth,
+  Truth,
+} from '../src/payments/method.ts';
+import type { Payment } from '../src/payments/payment.ts';
+import { paisa } from '../src/payments/taka.ts';
+import { audit } from '../src/wallet/audit.ts';
+import { walletBalance } from '../src/wallet/wallets.ts';
+import { ScratchData } from './scratch_data.ts';
+
+/** A payment as the provider has it. */
+interface Account {
+  readonly facts: PaymentFacts;
+  /** The payer has agreed. */
+  authorised: boolean;
+  /** Id of the transfer, once money has moved. */
+  trxId: string | null;
+  /** How often its money was taken: more than once is a defect of ours. */
+  captures: number;
+  refunded: number;
+}
+
+const evidence = (operation: string): Evidence => ({
+  operation,
+  httpStatus: 200,
+  ms: 1,
+  code: null,
+  body: {},
+});
+
+/** Takes money by `capture`, as bKash does. */
+export class ScriptedProvider {
+  readonly accounts = new Map<string, Account>();
+  /** Replaces what it would say. */
+  say: (truth: Truth) => Truth = (truth) => truth;
+  /** Awaited before it answers. */
+  before: (operation: string) => Promise<void> = async () => {};
+  openFails: Error | null = null;
+  refundSays: RefundTruth['state'] = 'refunded';
+  readonly method: PaymentMethod;
+  #count = 0;
+
+  constructor(id: MethodId = 'bkash', more: Partial<PaymentMethod> = {}) {
+    this.method = {
+      id,
+      name: 'bKash',
+      available: true,
+      least: paisa(100),
+      most: paisa(10_000_000),
+      openForMs: 86_400_000,
+      pollAfterMs: [0],
+      open: async (facts) => {
+        await this.before('open');
+        if (this.openFails) throw this.openFails;
+        const providerId = `TR${facts.invoice}`;
+        this.accounts.set(providerId, {
+          facts,
+          authorised: false,
+          trxId: null,
+          captures: 0,
+          refunded: 0,
+        });
+        return {
+          providerId,
+          redirectUrl: `http://127.0.0.1/pay/${providerId}`,
+          nonce: 'n',
+          evidence: evidence('create'),
+        };
+      },
+      claimOf: (returned) => ({
+        claims: returned.get('status') === 'success' ? 'paid' : 'cancelled',
+        providerId: returned.get('paymentID'),
+        nonce: null,
+      }),
+      ask: async (facts) => {
+        await this.before('query');
+        return this.say(this.#truth(facts, 'query'));
+      },
+      capture: async (facts) => {
+        await this.before('execute');
+        const account = this.#accountOf(facts);
+        if (account.authorised) {
+          account.captures += 1;
+          account.trxId ??= this.newTrxId();
+        }
+        return this.say(this.#truth(facts, 'execute'));
+      },
+      refund: async (payment, order) => {
+        await this.before('refund');
+        const account = this.#accountOf(payment);
+        if (this.refundSays === 'refunded') account.refunded += order.amount;
+        return {
+          state: this.refundSays,
+          providerRefundId: `RF${order.reference}`,
+          reason: null,
+          evidence: evidence('refund'),
+        };
+      },
+      ...more,
+    };
+  }
+
+  newTrxId(): string {
+    this.#count += 1;
+    return `DAA${String(this.#count).padStart(7, '0')}`;
+  }
+
+  /** Everybody pays with a number of their own. */
+  payerOf(invoice: string): string {
+    const digits = [...invoice].reduce(
+      (sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 100_000_000,
+      7,
+    );
+    return `017${String(digits).padStart(8, '0')}`;
+  }
+
+  #accountOf({ providerId }: PaymentFacts): Account {
+    const account = this.accounts.get(providerId ?? '');
+    if (!account) throw new Error(`nobody opened ${providerId}`);
+    return account;
+  }
+
+  #truth(facts: PaymentFacts, operation: string): Truth {
+    const { trxId, facts: opened } = this.#accountOf(facts);
+    return {
+      state: trxId ? 'paid' : 'pending',
+      providerId: facts.providerId,
+      invoice: opened.invoice,
+      amount: opened.amount,
+      currency: 'BDT',
+      trxId,
+      payer: this.payerOf(opened.invoice),
+      paidAt: trxId ? new Date() : null,
+      foreign: null,
+      reason: null,
+      evidence: evidence(operation),
+    };
+  }
+
+  /** The payer agrees on the provider's page. */
+  authorise(payment: Payment): void {
+    this.#accountOf({ ...payment, captureAsked: false }).authorised = true;
+  }
+}
+
+export interface PaymentsScene extends AsyncDisposable {
+  readonly database: Database;
+  /** May do everything. */
+  readonly owner: Sql;
+  readonly provider: ScriptedProvider;
+  readonly desk: Desk;
+  /** What changed told of: state after state. */
+  readonly told: string[];
+  /** A new account; returns its id. */
+  user(): Promise<string>;
+  /** Begins a payment of so many taka. */
+  begin(userId: string, taka?: number, clientKey?: string | null): Promise<Payment>;
+  balance(payment: Payment): Promise<number>;
+  /** Proves the books; returns what lies. */
+  lies(): Promise<readonly unknown[]>;
+}
+
+export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<PaymentsScene> {
+  const data = new ScratchData();
+  const database = await openDatabase(data.config(), 'serve', () => {});
+  const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
+  const owner = connect({ path }, { max: 2, name: 'test owner' });
+  const provider = new ScriptedProvider();
+  const told: string[] = [];
+  const desk: Desk = {
+    sql: database.sql,
+    mode: 'sandbox',
+    methods: new Map([[provider.method.id, provider.method]]),
+    secret: 's'.repeat(40),
+    origin: () => 'http://127.0.0.1:3000',
+    usualRate: '122.00',
+    log: () => {},
+    changed: async (_sql, { state }) => void told.push(state),
+    ...more,
+  };
+  let count = 0;
+  return {
+    database,
+    owner,
+    provider,
+    desk,
+    told,
+    user: async () => {
+      count += 1;
+      const [row] = await owner<{ id: string }[]>`
+        INSERT INTO users (name, email, created_at) VALUES ('Rahim', ${`rahim${count}@example.com`}, now() - interval '1 year') RETURNING id`;
+      if (!row) throw new Error('no user');
+      return row.id;
+    },
+    begin: (userId, taka = 500, clientKey = null) =>
+      createPayment(desk, {
+        userId,
+        method: 'bkash',
+        wish: { paisa: paisa(taka * 100) },
+        payer: { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false },
+        clientKey,
+      }),
+    balance: (payment) => walletBalance(database.sql, payment.wallet),
+    lies: async () => (await audit(owner)).findings,
+    [Symbol.asyncDispose]: async () => {
+      await owner.end({ timeout: 1 });
+      await database.close();
+      await data[Symbol.asyncDispose]();
+    },
+  };
+}
