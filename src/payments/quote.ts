@@ -43,9 +43,9 @@ function share(amount: number, percent: string): bigint {
   return (BigInt(amount) * millionths(percent) + wholePercent - 1n) / wholePercent;
 }
 
-type FeeRule = PaymentRules['methods'][MethodId]['fee'];
+type MethodRules = PaymentRules['methods'][MethodId];
 
-function feeOf(amount: Paisa, { percent, fixed }: FeeRule): Paisa {
+function feeOf(amount: Paisa, { percent, fixed }: MethodRules['fee']): Paisa {
   return paisa(Number(share(amount, percent)) + parseTaka(fixed));
 }
 
@@ -69,7 +69,7 @@ function bonusOf(amount: Paisa, credit: Nano, tiers: PaymentRules['bonuses']): N
  */
 export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wish: Wish): Quote {
   const own = rules.methods[method];
-  const amount = 'paisa' in wish ? wish.paisa : amountFor(wish.nano, rate, own.fee);
+  const amount = 'paisa' in wish ? wish.paisa : amountFor(wish.nano, rate, own);
   const { least, most } = own.bounds;
   if (amount < least * 100 || amount > most * 100)
     throw new ApiError('invalid_request', {
@@ -87,7 +87,7 @@ export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wi
 }
 
 /** The least whole number of paisa whose credit, after the fee, is at least what is wished for. */
-function amountFor(wished: Nano, rate: number, fee: FeeRule): Paisa {
+function amountFor(wished: Nano, rate: number, { fee, bounds }: MethodRules): Paisa {
   if (wished <= 0)
     throw new ApiError('invalid_request', { param: 'usd', message: 'Say an amount above zero.' });
   const gives = (amount: number): boolean => {
@@ -95,16 +95,12 @@ function amountFor(wished: Nano, rate: number, fee: FeeRule): Paisa {
     return net > 0 && creditOf(net, rate) >= wished;
   };
   let low = 0;
-  let high = 100;
-  while (!gives(high)) {
-    low = high;
-    high *= 2;
-    if (!Number.isSafeInteger(high * 100))
-      throw new ApiError('invalid_request', {
-        param: 'usd',
-        message: 'No payment is as large as that.',
-      });
-  }
+  let high = bounds.most * 100;
+  if (!gives(high))
+    throw new ApiError('invalid_request', {
+      param: 'usd',
+      message: `A payment of at most ৳${bounds.most} does not give that much.`,
+    });
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
     if (gives(middle)) high = middle;

@@ -96,6 +96,9 @@ const contents = z.strictObject({
 
 export type PaymentRules = z.output<typeof contents>;
 
+/** As they are until the operator sets any. */
+export const defaultRules: PaymentRules = contents.parse({});
+
 /** A version of the rules; `id` null: nothing was set yet. */
 export interface RulesVersion {
   readonly id: number | null;
