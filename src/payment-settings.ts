@@ -51,4 +51,27 @@ export const paymentSettings = {
     'off',
     "Whether refunds go through Nagad's API, which is thinly documented: try it with a small payment first. off: in the merchant portal by hand.",
   ),
+  uddoktapayUrl: url(
+    'UDDOKTAPAY_BASE_URL',
+    '',
+    'Address of your UddoktaPay panel, with or without /api; its brand must be set to BDT. A sandbox takes https://sandbox.uddoktapay.com or none: it has a stand-in of its own.',
+  ),
+  uddoktapayKey: text(
+    'UDDOKTAPAY_API_KEY',
+    '',
+    'Key of that panel, able to check out and to verify, and to refund only where UDDOKTAPAY_REFUND_API is on.',
+  ),
+  uddoktapayRefunds: choice(
+    'UDDOKTAPAY_REFUND_API',
+    ['off', 'on'],
+    'off',
+    'Whether refunds are asked of the panel; you confirm each, because its answer is no proof that money moved. off: you send the money back yourself.',
+  ),
+  manualPayments: form(
+    'MANUAL_PAYMENTS',
+    '',
+    /^(?:(?:bkash|nagad|rocket):(?:send_money|cash_out|payment):01[3-9]\d{8}(?::[^;]{0,200})?(?:\s*;\s*|$))+$/,
+    'a list such as bkash:send_money:01712345678:Send Money only;nagad:payment:01812345678',
+    'Numbers that users send money to by hand, as wallet:kind:number:note, parted by semicolons; an admin reviews each TrxID. Wallets: bkash, nagad, rocket; kinds: send_money, cash_out, payment. Empty: off. Business with a personal wallet breaks the terms of these wallets and can get the number frozen.',
+  ),
 } as const satisfies Record<string, Setting<string | number>>;
