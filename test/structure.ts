@@ -62,7 +62,8 @@ export const wrongDirections: Check = (project) => {
 };
 
 const pureFolders = new Set(['dialects', 'catalogue']);
-const pureModules = /^(node:(buffer|crypto|util|assert|string_decoder)|zod)$/;
+/** Of zlib, sums are used. */
+const pureModules = /^(node:(buffer|crypto|util|assert|string_decoder|zlib)|zod)$/;
 
 export const inputOrOutput: Check = (project) =>
   programImports(project)

@@ -3,6 +3,7 @@
 import type { Dialect } from '../dialects/dialect.ts';
 import { dialectOf } from '../dialects/dialects.ts';
 import { ai21 as ai21Models } from './authors/ai21.ts';
+import { amazon } from './authors/amazon.ts';
 import { anthropic as anthropicModels } from './authors/anthropic.ts';
 import { arceeAi } from './authors/arcee-ai.ts';
 import { cohere as cohereModels } from './authors/cohere.ts';
@@ -27,6 +28,7 @@ import { stepfun as stepfunModels } from './authors/stepfun.ts';
 import { tencent } from './authors/tencent.ts';
 import { thinkingmachines } from './authors/thinkingmachines.ts';
 import { upstage as upstageModels } from './authors/upstage.ts';
+import { writer } from './authors/writer.ts';
 import { xAi } from './authors/x-ai.ts';
 import { xiaomi as xiaomiModels } from './authors/xiaomi.ts';
 import { zAi } from './authors/z-ai.ts';
@@ -40,6 +42,7 @@ import { anthropic } from './providers/anthropic.ts';
 import { arcee } from './providers/arcee.ts';
 import { azure } from './providers/azure.ts';
 import { baseten } from './providers/baseten.ts';
+import { bedrock } from './providers/bedrock.ts';
 import { cerebras } from './providers/cerebras.ts';
 import { cloudflare } from './providers/cloudflare.ts';
 import { cohere } from './providers/cohere.ts';
@@ -80,6 +83,7 @@ export const authorEntries: readonly AuthorEntry[] = [
   mistralai,
   qwen,
   ai21Models,
+  amazon,
   arceeAi,
   cohereModels,
   ibmGranite,
@@ -97,6 +101,7 @@ export const authorEntries: readonly AuthorEntry[] = [
   tencent,
   thinkingmachines,
   upstageModels,
+  writer,
   xiaomiModels,
   zAi,
 ];
@@ -124,6 +129,7 @@ export const providerEntries: readonly ProviderEntry[] = [
   sakana,
   arcee,
   azure,
+  bedrock,
   groq,
   cerebras,
   together,

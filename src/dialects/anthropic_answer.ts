@@ -93,7 +93,11 @@ export function now(): number {
 
 /** @throws Unreadable */
 export function readMessage(text: string, body: ChatBody): string {
-  const message = parseMessage(text);
+  return completionOf(parseMessage(text), body);
+}
+
+/** A whole message as the text of an OpenAI chat completion. */
+export function completionOf(message: Fields, body: ChatBody): string {
   const blocks = (Array.isArray(message.content) ? message.content : []).map(fields);
   const shown = shownOf(body);
   const { content, calls } = saidIn(blocks, shown);

@@ -31,10 +31,30 @@ const longestInOnePiece = 21_333;
 
 /** @throws Unsupported */
 export function writeMessages({ parsed }: ChatBody, target: ChatTarget): string {
+  const request = messagesRequest(parsed, target, abilitiesOf(target));
+  const isLong = request.max_tokens > longestInOnePiece;
+  return JSON.stringify({
+    model: target.upstreamModel,
+    ...request,
+    ...(parsed.stream === true || isLong ? { stream: true } : {}),
+  });
+}
+
+/** What is asked in Anthropic's words, whoever runs the model and however it is to be answered. */
+interface MessagesRequest extends Fields {
+  readonly max_tokens: number;
+  readonly messages: readonly Turn[];
+}
+
+/** @throws Unsupported */
+export function messagesRequest(
+  parsed: Fields,
+  target: ChatTarget,
+  abilities: Abilities,
+): MessagesRequest {
   for (const name in refused)
     if (refused[name]?.(parsed[name]))
       throw new Unsupported(`"${name}" is not supported by this provider.`, name);
-  const abilities = abilitiesOf(target);
   const conversation = conversationOf(parsed.messages);
   const { maxOutputTokens, cap } = target;
   const maxTokens = Math.min(cap ?? clientLimit(parsed) ?? maxOutputTokens, maxOutputTokens);
@@ -50,8 +70,7 @@ export function writeMessages({ parsed }: ChatBody, target: ChatTarget): string 
     ...(effort === null ? {} : { effort }),
     ...(format?.native ? { format: format.native } : {}),
   };
-  return JSON.stringify({
-    model: target.upstreamModel,
+  return {
     max_tokens: maxTokens,
     ...systemOf(conversation, format?.instruction ?? null),
     messages: conversation.turns,
@@ -62,8 +81,7 @@ export function writeMessages({ parsed }: ChatBody, target: ChatTarget): string 
     ...stopOf(parsed.stop),
     ...userOf(parsed),
     ...(isObject(parsed.cache_control) ? { cache_control: parsed.cache_control } : {}),
-    ...(parsed.stream === true || maxTokens > longestInOnePiece ? { stream: true } : {}),
-  });
+  };
 }
 
 function isObject(value: unknown): boolean {
@@ -109,6 +127,11 @@ interface Tools {
 function toolsOf(parsed: Fields, abilities: Abilities, format: Format | null): Tools {
   const given = Array.isArray(parsed.tools) ? parsed.tools : [];
   if (format?.tool) {
+    if (!abilities.forcedTools)
+      throw new Unsupported(
+        'A JSON schema is not supported by this model here.',
+        'response_format',
+      );
     if (given.length > 0)
       throw new Unsupported(
         'This model cannot do tools and a JSON schema at once.',

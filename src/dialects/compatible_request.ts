@@ -206,7 +206,7 @@ function withShortIds(message: Fields): Fields {
 }
 
 /** Nine letters and digits: the id itself where it is so, else the same for the same id. */
-function shortId(id: string): string {
+export function shortId(id: string): string {
   return /^[A-Za-z0-9]{9}$/.test(id) ? id : hash('sha256', id).slice(0, 9);
 }
 

@@ -17,6 +17,7 @@ import {
   Unsupported,
 } from './dialect.ts';
 import { dialectOf, dialects } from './dialects.ts';
+import { framed } from './event_stream.ts';
 import { type Fields, fields } from './members.ts';
 import { readUsage } from './openai.ts';
 import { usualQuirks } from './quirks.ts';
@@ -65,7 +66,23 @@ function bodyOf({ request }: Fixture): ChatBody {
   return { text: JSON.stringify(request), parsed: request };
 }
 
-function bytesOf(events: readonly FixtureEvent[], lineEnd: string): Buffer {
+/** As Amazon frames them; text is a message in base64. */
+function framesOf(events: readonly FixtureEvent[]): Buffer {
+  const frames = events.map((event) => {
+    if (typeof event === 'string') return Buffer.from(event, 'base64');
+    const type = event.event?.endsWith('Exception') ? 'exception' : 'event';
+    const headers = {
+      [`:${type}-type`]: event.event ?? '',
+      ':content-type': 'application/json',
+      ':message-type': type,
+    };
+    return framed({ headers, payload: JSON.stringify(event.data) });
+  });
+  return Buffer.concat(frames);
+}
+
+function bytesOf(dialect: Dialect, events: readonly FixtureEvent[], lineEnd: string): Buffer {
+  if (dialect === dialects.bedrock) return framesOf(events);
   const texts = events.map((event) => {
     if (typeof event === 'string') return event;
     const name = event.event === undefined ? '' : `event: ${event.event}\n`;
@@ -180,7 +197,7 @@ function checkStream(
   rules: UsageRules,
 ): void {
   for (const lineEnd of ['\n', '\r\n']) {
-    const bytes = bytesOf(events, lineEnd);
+    const bytes = bytesOf(dialect, events, lineEnd);
     if (fixture.expected === 'unreadable') {
       assert.throws(() => readAll(dialect, fixture, bytes, []), StreamError);
       continue;
@@ -246,6 +263,6 @@ for (const { name, dialect, rules } of [...spoken, ...compatible])
         if (!events) return;
         if (fixture.request.stream === true) checkStream(dialect, fixture, events, rules);
         // A dialect may have asked for a stream although its client did not.
-        else checkWhole(dialect, fixture, bytesOf(events, '\n').toString(), rules);
+        else checkWhole(dialect, fixture, bytesOf(dialect, events, '\n').toString(), rules);
       });
   });

@@ -1,12 +1,13 @@
 /** Every dialect, under the name by which the catalogue's providers choose it. */
 import { anthropic } from './anthropic.ts';
+import { bedrock } from './bedrock.ts';
 import { compatible } from './compatible.ts';
 import type { Dialect } from './dialect.ts';
 import { gemini, vertex } from './gemini.ts';
 import { openai } from './openai.ts';
 import type { Quirks } from './quirks.ts';
 
-export const dialects = { openai, anthropic, gemini, vertex } as const satisfies Readonly<
+export const dialects = { openai, anthropic, gemini, vertex, bedrock } as const satisfies Readonly<
   Record<string, Dialect>
 >;
 

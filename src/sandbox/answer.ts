@@ -12,6 +12,8 @@ export interface StandIn {
   /** As the provider echoes it: the dated snapshot where one is known. */
   readonly snapshot: string;
   readonly provider: string;
+  /** Id of who made the model. */
+  readonly author: string;
   /** The variable that would make the provider real. */
   readonly keyVariable: string;
   readonly reasoning: boolean;

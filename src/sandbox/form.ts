@@ -11,11 +11,14 @@ export interface Asked {
   readonly body: string;
 }
 
-/** One JSON text, or server-sent events without their final blank line. */
+/** One JSON text, server-sent events without their final blank line, or messages of a stream that is framed otherwise. */
 export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
   readonly json?: string;
   readonly events?: Iterable<string>;
+  readonly frames?: Iterable<Buffer>;
+  /** Of `frames`. */
+  readonly contentType?: string;
 }
 
 export interface Form {

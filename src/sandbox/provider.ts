@@ -7,6 +7,7 @@ import { models, providers } from '../catalogue/catalogue.ts';
 import { providerVariables } from '../config.ts';
 import type { StandIn } from './answer.ts';
 import { anthropicForm } from './anthropic.ts';
+import { bedrockForm } from './bedrock.ts';
 import type { Form, Reply } from './form.ts';
 import { geminiForm } from './gemini.ts';
 import { openaiForm } from './openai.ts';
@@ -20,7 +21,7 @@ export interface Sandbox {
 }
 
 /** The first that takes a request answers it. */
-const forms: readonly Form[] = [anthropicForm, geminiForm, openaiForm];
+const forms: readonly Form[] = [anthropicForm, bedrockForm, geminiForm, openaiForm];
 
 const largestBody = 64_000_000;
 
@@ -37,6 +38,7 @@ function standIns(): Map<string, StandIn> {
           ? upstreamModel + dated.slice(-11)
           : upstreamModel,
         provider,
+        author: model.author,
         keyVariable: providerVariables(provider).apiKey,
         reasoning: model.reasoning,
         completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning === true,
@@ -48,21 +50,19 @@ function standIns(): Map<string, StandIn> {
 }
 
 async function stream(
-  events: Iterable<string>,
+  pieces: Iterable<string | Buffer>,
+  contentType: string,
   response: ServerResponse,
   paceMs: number,
 ): Promise<void> {
-  response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache',
-  });
+  response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-cache' });
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  for (const event of events) {
+  for (const piece of pieces) {
     if (gone.signal.aborted) return;
-    if (!response.write(`${event}\n\n`))
+    if (!response.write(typeof piece === 'string' ? `${piece}\n\n` : piece))
       await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
-    if (paceMs > 0 && event !== 'data: [DONE]') await sleep(paceMs);
+    if (paceMs > 0 && piece !== 'data: [DONE]') await sleep(paceMs);
   }
   response.end();
 }
@@ -88,12 +88,13 @@ function sendJson(response: ServerResponse, status: number, body: string): void 
 }
 
 async function send(
-  { headers = {}, json, events }: Reply,
+  { headers = {}, json, events, frames, contentType = '' }: Reply,
   response: ServerResponse,
   paceMs: number,
 ): Promise<void> {
   for (const name in headers) response.setHeader(name, headers[name] ?? '');
-  if (events) await stream(events, response, paceMs);
+  if (events) await stream(events, 'text/event-stream; charset=utf-8', response, paceMs);
+  else if (frames) await stream(frames, contentType, response, paceMs);
   else sendJson(response, 200, json ?? '');
 }
 

@@ -131,6 +131,17 @@ export const google: AuthorEntry = {
       parameters: reasoningWithLogitBias,
     },
     {
+      name: 'gemma-4-e2b-it',
+      title: 'Gemma 4 E2B IT',
+      released: '2026-04-02',
+      contextLength: 131_072,
+      maxOutputTokens: 8_192,
+      input: ['image', 'audio'],
+      reasoning: true,
+      parameters:
+        'max_completion_tokens max_tokens response_format stop stream stream_options temperature tool_choice tools top_p',
+    },
+    {
       name: 'gemini-3.1-flash-lite-preview',
       title: 'Gemini 3.1 Flash Lite Preview',
       released: '2026-03-03',

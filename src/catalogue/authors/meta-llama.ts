@@ -44,5 +44,14 @@ export const metaLlama: AuthorEntry = {
         'frequency_penalty logit_bias max_completion_tokens max_tokens min_p presence_penalty repetition_penalty response_format seed stop stream stream_options temperature tool_choice tools top_k top_p',
       aliases: ['meta/llama-3.1-8b-instruct'],
     },
+    {
+      name: 'llama-3.1-70b-instruct',
+      title: 'Llama 3.1 70B Instruct',
+      released: '2024-07-23',
+      contextLength: 128_000,
+      maxOutputTokens: 4_096,
+      parameters:
+        'max_completion_tokens max_tokens response_format stop stream stream_options temperature tool_choice tools top_p',
+    },
   ],
 };

@@ -53,5 +53,24 @@ export const nvidia: AuthorEntry = {
       reasoning: true,
       parameters,
     },
+    {
+      name: 'nemotron-nano-12b-v2',
+      title: 'Nemotron Nano 12B V2 VL',
+      released: '2025-10-28',
+      contextLength: 131_072,
+      maxOutputTokens: 8_192,
+      input: ['image'],
+      parameters:
+        'max_completion_tokens max_tokens response_format stop stream stream_options temperature tool_choice tools top_p',
+    },
+    {
+      name: 'nemotron-nano-9b-v2',
+      title: 'Nemotron Nano 9B V2',
+      released: '2025-08-18',
+      contextLength: 131_072,
+      maxOutputTokens: 8_192,
+      parameters:
+        'max_completion_tokens max_tokens response_format stop stream stream_options temperature tool_choice tools top_p',
+    },
   ],
 };

@@ -260,6 +260,16 @@ export const openai: AuthorEntry = {
       parameters: openWeights,
     },
     {
+      name: 'gpt-oss-safeguard-120b',
+      title: 'GPT OSS Safeguard 120B',
+      released: '2025-10-29',
+      contextLength: 128_000,
+      maxOutputTokens: 16_384,
+      reasoning: true,
+      parameters:
+        'max_completion_tokens max_tokens reasoning_effort response_format stream stream_options temperature tool_choice tools top_p',
+    },
+    {
       name: 'gpt-5',
       title: 'GPT-5',
       released: '2025-08-07',
