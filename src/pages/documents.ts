@@ -24,6 +24,7 @@ const order = [
   'routing',
   'quote',
   'wallet',
+  'top-up',
   'limits',
   'receipts',
   'own-keys',
