@@ -9,16 +9,11 @@ import { parseNetwork } from './accounts/networks.ts';
 import { archive, verifyArchives } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
 import {
-  changeLimits,
   createOptions,
-  isLimited,
-  type LimitChanges,
   limitOptions,
   limitsText,
   readLimits,
   setLimits,
-  useJson,
-  withUse,
 } from './commands/key_limits.ts';
 import { migrated } from './commands/migrated.ts';
 import { readMoment } from './commands/moment.ts';
@@ -33,6 +28,13 @@ import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
 import { isUuid } from './ids.ts';
 import { entriesOf, statementCsv } from './wallet/export_statement.ts';
+import {
+  changeLimits,
+  isLimited,
+  type LimitChanges,
+  useJson,
+  withUse,
+} from './wallet/key_limits.ts';
 import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from './wallet/money.ts';
 import { statementJson } from './wallet/statement_form.ts';
 import { cursorText, parameters, statementQuery } from './wallet/statement_query.ts';

@@ -70,6 +70,12 @@ export const settings = {
     'a list such as openai/gpt-4o=12.5,anthropic/*=5',
     'Percent for one model, or all of an author, in place of MARGIN_PERCENT, such as openai/gpt-4o=12.5,anthropic/*=5.',
   ),
+  signUp: choice(
+    'SIGN_UP',
+    ['open', 'closed'],
+    'open',
+    'Whether people may make accounts for themselves; closed: only `akai user create` makes them.',
+  ),
   ownKeys: choice(
     'OWN_KEYS',
     ['auto', 'on', 'off'],

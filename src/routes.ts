@@ -25,6 +25,8 @@ interface Place {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** A trailing `*` takes the rest of the path, slashes included. */
   readonly path: string;
+  /** For the OpenAPI document. */
+  readonly summary: string;
 }
 
 type Answerer<Who extends unknown[]> = (
@@ -42,13 +44,38 @@ type Endpoint = Place &
   );
 
 const endpoints: readonly Endpoint[] = [
-  { method: 'POST', path: '/v1/chat/completions', who: 'handler', handle: chat },
-  { method: 'POST', path: '/v1/quote', who: 'key', handle: quote },
-  { method: 'GET', path: '/v1/streams/*', who: 'key', handle: readStream },
-  { method: 'DELETE', path: '/v1/streams/*', who: 'key', handle: cancelStream },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    summary: 'An answer of a model, whole or streamed.',
+    who: 'handler',
+    handle: chat,
+  },
+  {
+    method: 'POST',
+    path: '/v1/quote',
+    summary: 'What a request would cost at least and at most.',
+    who: 'key',
+    handle: quote,
+  },
+  {
+    method: 'GET',
+    path: '/v1/streams/*',
+    summary: 'A stream that was cut, from the beginning or from an event on.',
+    who: 'key',
+    handle: readStream,
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/streams/*',
+    summary: 'Stop a stream that is kept.',
+    who: 'key',
+    handle: cancelStream,
+  },
   {
     method: 'GET',
     path: '/v1/models',
+    summary: 'Models and their prices.',
     who: 'key',
     handle: (api, exchange) => exchange.json(api.models.list),
   },
@@ -56,6 +83,7 @@ const endpoints: readonly Endpoint[] = [
     // Of one model, and, with /endpoints behind its id, its offers.
     method: 'GET',
     path: '/v1/models/*',
+    summary: 'One model; with /endpoints behind its id, its offers.',
     who: 'key',
     handle: (api, exchange, rest) => {
       const id = rest.replace(/\/endpoints$/, '');
@@ -67,12 +95,50 @@ const endpoints: readonly Endpoint[] = [
       exchange.json(body);
     },
   },
-  { method: 'GET', path: '/v1/wallet', who: 'key', handle: wallet },
-  { method: 'GET', path: '/v1/key', who: 'key', handle: ownKey },
-  { method: 'GET', path: '/v1/credits', who: 'key', handle: ownCredits },
-  { method: 'GET', path: '/v1/generation', who: 'key', handle: generation },
-  { method: 'GET', path: '/v1/receipt-keys', who: 'anyone', handle: publicKeys },
+  {
+    method: 'GET',
+    path: '/v1/wallet',
+    summary: "Balance and statement of the key's account.",
+    who: 'key',
+    handle: wallet,
+  },
+  {
+    method: 'GET',
+    path: '/v1/key',
+    summary: 'What the key may spend and has spent.',
+    who: 'key',
+    handle: ownKey,
+  },
+  {
+    method: 'GET',
+    path: '/v1/credits',
+    summary: 'What the account has been credited, and has used.',
+    who: 'key',
+    handle: ownCredits,
+  },
+  {
+    method: 'GET',
+    path: '/v1/generation',
+    summary: 'The receipt of a request.',
+    who: 'key',
+    handle: generation,
+  },
+  {
+    method: 'GET',
+    path: '/v1/receipt-keys',
+    summary: 'The public keys that receipts are signed with.',
+    who: 'anyone',
+    handle: publicKeys,
+  },
 ];
+
+/** What the OpenAPI document says of these. */
+export const described = endpoints.map(({ method, path, summary, who }) => ({
+  method,
+  path,
+  summary,
+  needsKey: who !== 'anyone',
+}));
 
 const exact = new Map(
   endpoints.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint]),

@@ -4,6 +4,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
 import { installationSecret } from './accounts/secret.ts';
+import { sessionSecret } from './accounts/sessions.ts';
+import { SignIn } from './accounts/sign_in.ts';
+import { buildSiteApi, isSiteApi } from './api/api.ts';
 import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { errorCode, StartError } from './db/start-error.ts';
@@ -27,7 +30,7 @@ import {
   startApi,
   startLease,
 } from './parts.ts';
-import { type Api, answer } from './routes.ts';
+import { type Api, answer, described } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
 import { booksState } from './wallet/books_state.ts';
@@ -92,15 +95,7 @@ export async function startServer(
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
     const origin = config.publicUrl || `http://localhost:${port}`;
-    const pages = buildPages({
-      config,
-      origin: () => origin,
-      demoKey: () => key,
-      ping: () => database.sql`SELECT 1`,
-      metrics: metricsSource(database, api, traffic),
-      report: (error) => log('error', 'a page failed', error),
-    });
-    const answerPages = getRequestListener(pages.fetch);
+    const answerPages = website(config, { database, api, secret, origin, key, traffic, log });
     const stop = serve(server, traffic, api, answerPages, log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);
     let ended: Promise<void> | undefined;
@@ -120,6 +115,44 @@ export async function startServer(
     for (const step of undo) await step().catch(() => {});
     throw error;
   }
+}
+
+interface WebsiteParts {
+  readonly database: Database;
+  readonly api: Api;
+  readonly secret: string;
+  readonly origin: string;
+  readonly key: string | null;
+  readonly traffic: { readonly open: number };
+  readonly log: Log;
+}
+
+/** All that is not /v1: the pages for people, and the API of the site. */
+function website(
+  config: Config,
+  { database, api, secret, origin, key, traffic, log }: WebsiteParts,
+): Listener {
+  const pages = buildPages({
+    config,
+    origin: () => origin,
+    demoKey: () => key,
+    ping: () => database.sql`SELECT 1`,
+    metrics: metricsSource(database, api, traffic),
+    report: (error) => log('error', 'a page failed', error),
+  });
+  const site = buildSiteApi({
+    config,
+    sql: database.sql,
+    statements: api.statements,
+    origin: () => origin,
+    signIn: new SignIn(database.sql, config),
+    sessionSecret: sessionSecret(secret),
+    others: described,
+    report: (message, error) => log('error', message, error),
+  });
+  return getRequestListener((request, environment) =>
+    (isSiteApi(request) ? site : pages).fetch(request, environment),
+  );
 }
 
 function metricsSource({ sql }: Database, { routes }: Api, traffic: { readonly open: number }) {

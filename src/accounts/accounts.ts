@@ -5,11 +5,16 @@ import { isUniqueViolation } from '../db/connection.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { openWallet } from '../wallet/wallets.ts';
+import { passwordLength } from './passwords.ts';
+import type { Language } from './sessions.ts';
 
 export interface Account {
   readonly id: string;
   readonly email: string;
   readonly admin: boolean;
+  readonly language: Language;
+  /** Switched off: nobody signs in to it. */
+  readonly disabled: boolean;
 }
 
 /** What an account wants where it asks for a model that its vendor has retired: a refusal, or an answer of its successor. */
@@ -36,14 +41,18 @@ function normaliseEmail(email: string): string {
 export async function createAccount(
   sql: Sql,
   config: Config,
-  options: { email: string; password: string; admin: boolean },
+  options: {
+    email: string;
+    password: string;
+    admin: boolean;
+    /** What to call them; the part of the address before the @ where it is not said. */
+    name?: string;
+    language?: Language;
+  },
 ): Promise<{ id: string; email: string }> {
   const email = normaliseEmail(options.email);
   // Loaded here because most commands, and the server, work without them.
-  const [{ createAuth, passwordLength }, { z }] = await Promise.all([
-    import('./auth.ts'),
-    import('zod'),
-  ]);
+  const [{ createAuth }, { z }] = await Promise.all([import('./auth.ts'), import('zod')]);
   if (!z.email().safeParse(email).success)
     throw new ApiError('invalid_request', {
       message: `"${options.email}" is not an e-mail address.`,
@@ -59,12 +68,12 @@ export async function createAccount(
   const password = await library.password.hash(options.password);
   const now = new Date();
   const times = { createdAt: now, updatedAt: now };
-  const name = email.slice(0, email.indexOf('@'));
+  const { admin, name = email.slice(0, email.indexOf('@')), language = 'en' } = options;
   try {
     const user = await library.adapter.transaction(async (store) => {
       const made = await store.create<Record<string, unknown>, { id: string; email: string }>({
         model: 'user',
-        data: { ...times, email, name, emailVerified: false, admin: options.admin },
+        data: { ...times, email, name, emailVerified: false, admin, language },
       });
       await store.create({
         model: 'account',
@@ -84,6 +93,6 @@ export async function createAccount(
 /** The account with this address, in any spelling; null if there is none. */
 export async function findAccount(sql: Sql, email: string): Promise<Account | null> {
   const [row] = await sql<Account[]>`
-    SELECT id, email, admin FROM users WHERE email = ${normaliseEmail(email)}`;
+    SELECT id, email, admin, language, disabled_at IS NOT NULL AS disabled FROM users WHERE email = ${normaliseEmail(email)}`;
   return row ?? null;
 }

@@ -66,7 +66,7 @@ export interface KeyRecord {
 }
 
 /** For people. */
-export function keyState({ revokedAt, expiresAt }: KeyRecord): string {
+export function keyState({ revokedAt, expiresAt }: KeyRecord): 'active' | 'expired' | 'revoked' {
   if (revokedAt) return 'revoked';
   return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }
@@ -122,6 +122,33 @@ export async function findKey(sql: Sql, id: string): Promise<KeyRecord | null> {
 export async function listKeys(sql: Sql, userId: string): Promise<KeyRecord[]> {
   return await sql<KeyRecord[]>`
     SELECT ${columns(sql)} FROM api_keys WHERE user_id = ${userId} ORDER BY created_at, id`;
+}
+
+export interface KeyChanges {
+  readonly name?: string;
+  /** As `parseNetwork` writes them. */
+  readonly allowedNetworks?: readonly string[];
+  readonly expiresAt?: Date | null;
+  readonly errorFormat?: ErrorFormat;
+}
+
+/** Changes what is named and keeps the rest; holds in every process within a second. Null if there is no such key. */
+export async function changeKey(
+  sql: Sql,
+  id: string,
+  { name, allowedNetworks, expiresAt, errorFormat }: KeyChanges,
+): Promise<KeyRecord | null> {
+  const networks = allowedNetworks ? sql.json([...allowedNetworks]) : null;
+  const [row] = await sql<KeyRecord[]>`
+    UPDATE api_keys SET
+      name = coalesce(${name ?? null}, name),
+      error_format = coalesce(${errorFormat ?? null}, error_format),
+      expires_at = CASE WHEN ${expiresAt !== undefined} THEN ${expiresAt ?? null}::timestamptz ELSE expires_at END,
+      allowed_networks = CASE WHEN ${networks !== null}
+        THEN ARRAY(SELECT network::cidr FROM jsonb_array_elements_text(coalesce(${networks}::jsonb, '[]')) AS network)
+        ELSE allowed_networks END
+    WHERE id = ${id} RETURNING ${columns(sql)}`;
+  return row ?? null;
 }
 
 /** Revokes a key for good; a second call keeps the first time. Null if there is no such key. */

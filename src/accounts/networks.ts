@@ -1,5 +1,6 @@
-/** Networks in CIDR notation, for the allow-list of a key. */
+/** Networks in CIDR notation, for the allow-list of a key, and whose address a request comes from. */
 
+import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 /** IPv4 clients of an IPv6 socket appear as ::ffff:192.0.2.1; they are the same machine. */
@@ -68,4 +69,28 @@ export function networkTest(networks: readonly string[]): (address: string) => b
     const version = isIP(plain);
     return version !== 0 && list.check(plain, version === 4 ? 'ipv4' : 'ipv6');
   };
+}
+
+/**
+ * The address of the client: that of the socket, or, behind `trustedProxies` proxies, the entry that the outermost
+ * of them wrote. What stands further left was sent by the client and proves nothing.
+ */
+export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
+  const socket = request.socket.remoteAddress ?? '';
+  if (trustedProxies === 0) return socket;
+  const forwarded = String(request.headers['x-forwarded-for'] ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+  return forwarded.at(-trustedProxies) ?? socket;
+}
+
+/**
+ * What one customer of a network operator has, for counting what comes from there: an IPv4 address, or the first 64 bits
+ * of an IPv6 address, whose rest a machine may choose anew for each request.
+ */
+export function neighbourhood(address: string): string {
+  const plain = unmapped(address);
+  if (!isIPv6(plain)) return plain;
+  return `${(addressValue(plain) >> 64n).toString(16)}::/64`;
 }

@@ -2,18 +2,15 @@
 import type { KeyRecord } from '../accounts/keys.ts';
 import type { Sql } from '../db/database.ts';
 import {
+  changeLimits,
   type KeyLimit,
-  type KeyLimits,
   type KeyUse,
   keyLimits,
-  keyUse,
-  limitKey,
+  type LimitChanges,
+  useJson,
 } from '../wallet/key_limits.ts';
-import { exactUsd, formatUsd, MoneyError, type Nano, parseUsd } from '../wallet/money.ts';
+import { formatUsd, MoneyError, type Nano, parseUsd } from '../wallet/money.ts';
 import type { Said } from './said.ts';
-
-/** Limits that are to change; nano-USD, null takes one away. */
-export type LimitChanges = Partial<Record<KeyLimit, Nano | null>>;
 
 /** Options of `key create`, by limit; `key limit` has them as --total-usd, --daily-usd and so on. */
 export const createOptions: Readonly<Record<KeyLimit, string>> = {
@@ -56,30 +53,6 @@ function amount(option: string, text: string): Nano {
   throw new MoneyError(wrong);
 }
 
-/** Changes the limits that are named and keeps the others. */
-export async function changeLimits(
-  sql: Sql,
-  key: { readonly id: string; readonly walletId: number },
-  changes: LimitChanges,
-): Promise<KeyUse> {
-  const { limits } = await keyUse(sql, key.id, key.walletId);
-  await limitKey(sql, key.id, key.walletId, { ...limits, ...changes });
-  return keyUse(sql, key.id, key.walletId);
-}
-
-function exactly(amounts: KeyLimits): Record<string, unknown> {
-  const entries = keyLimits.map((name) => {
-    const value = amounts[name];
-    return [name, value === null ? null : exactUsd(value)];
-  });
-  return Object.fromEntries(entries);
-}
-
-/** For --json. */
-export function useJson({ limits, used }: KeyUse): { limits: object; used: object } {
-  return { limits: exactly(limits), used: exactly(used) };
-}
-
 /** For people: "daily $5 ($1.2 used)", for those that are set. */
 export function limitsText({ limits, used }: KeyUse): string {
   const set = keyLimits.flatMap((name) => {
@@ -98,19 +71,4 @@ export async function setLimits(sql: Sql, key: KeyRecord, changes: LimitChanges)
     json: { id: key.id, ...useJson(use) },
     text: `Key "${key.name}" (…${key.lastFour}) has ${limitsText(use)}.`,
   };
-}
-
-/** Keys with what they may spend and have spent. */
-export function withUse(
-  sql: Sql,
-  records: readonly KeyRecord[],
-): Promise<(readonly [KeyRecord, KeyUse])[]> {
-  return Promise.all(
-    records.map(async (record) => [record, await keyUse(sql, record.id, record.walletId)] as const),
-  );
-}
-
-/** Whether any limit is set, and not only taken away. */
-export function isLimited(changes: LimitChanges): boolean {
-  return Object.values(changes).some((limit) => limit !== null);
 }

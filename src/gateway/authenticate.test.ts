@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { clientAddress, presentedKey } from './authenticate.ts';
+import { clientAddress } from '../accounts/networks.ts';
+import { presentedKey } from './authenticate.ts';
 
 function requestWith(headers: Record<string, string>, address = '192.0.2.1'): IncomingMessage {
   const socket = new Socket();

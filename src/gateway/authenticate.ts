@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { findKeyByHash, hashKey, type KeyRecord, keyLooksRight } from '../accounts/keys.ts';
-import { networkTest } from '../accounts/networks.ts';
+import { clientAddress, networkTest } from '../accounts/networks.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError, databaseUnavailable } from '../errors.ts';
 
@@ -148,20 +148,6 @@ export function presentedKey(header: string | undefined): string | null {
   if (!header) return null;
   const match = /^Bearer +(\S+) *$/i.exec(header);
   return match?.[1] ?? '';
-}
-
-/**
- * The address of the client: that of the socket, or, behind `trustedProxies` proxies, the entry that the outermost
- * of them wrote. What stands further left was sent by the client and proves nothing.
- */
-export function clientAddress(request: IncomingMessage, trustedProxies: number): string {
-  const socket = request.socket.remoteAddress ?? '';
-  if (trustedProxies === 0) return socket;
-  const forwarded = String(request.headers['x-forwarded-for'] ?? '')
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '');
-  return forwarded.at(-trustedProxies) ?? socket;
 }
 
 /**

@@ -3,38 +3,10 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeyRecord } from '../accounts/keys.ts';
 import type { Sql } from '../db/database.ts';
-import { ApiError } from '../errors.ts';
 import { entriesOf, statementCsv } from '../wallet/export_statement.ts';
 import { statementJson } from '../wallet/statement_form.ts';
-import { parameters, type StatementQuery, statementQuery } from '../wallet/statement_query.ts';
+import { statementRequest } from '../wallet/statement_query.ts';
 import type { Exchange } from './exchange.ts';
-
-type Format = 'json' | 'csv';
-
-/** `format` decides; without it, what the client says that it reads. */
-function formatOf(format: string | null, accept: string): Format {
-  if (format === null) return /\btext\/csv\b/i.test(accept) ? 'csv' : 'json';
-  if (format === 'json' || format === 'csv') return format;
-  const message = `"format" must be json or csv, not "${format}".`;
-  throw new ApiError('invalid_request', { message, param: 'format' });
-}
-
-/** @throws ApiError invalid_request for what is no parameter, is given twice, or makes no sense */
-function readParameters({ request }: Exchange): { query: StatementQuery; format: Format } {
-  const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
-  const known: readonly string[] = [...parameters, 'format'];
-  for (const name of new Set(searchParams.keys())) {
-    const message = known.includes(name)
-      ? `"${name}" is given twice.`
-      : `There is no parameter "${name}" here: it is one of ${known.join(', ')}.`;
-    if (!known.includes(name) || searchParams.getAll(name).length > 1)
-      throw new ApiError('invalid_request', { message, param: name });
-  }
-  return {
-    query: statementQuery((name) => searchParams.get(name)),
-    format: formatOf(searchParams.get('format'), request.headers.accept ?? ''),
-  };
-}
 
 /**
  * Answers with the statement of a wallet; whoever calls has found out whose it may be.
@@ -47,7 +19,9 @@ async function answerStatement(
   walletId: number,
   stalledClientMs: number,
 ): Promise<void> {
-  const { query, format } = readParameters(exchange);
+  const { url, headers } = exchange.request;
+  const { searchParams } = new URL(url ?? '/', 'http://localhost');
+  const { query, format } = statementRequest(searchParams, headers.accept ?? '');
   if (format === 'csv') {
     await sendCsv(exchange, statementCsv(sql, walletId, query), stalledClientMs);
     return;

@@ -28,6 +28,7 @@ const order = [
   'limits',
   'receipts',
   'own-keys',
+  'accounts',
   'errors',
   'self-hosting',
   'books',

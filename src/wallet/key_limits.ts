@@ -141,3 +141,49 @@ async function readUse(sql: Sql, keyId: string): Promise<KeyUse | null> {
     WHERE key_id = ${keyId} AND counted`;
   return row ?? null;
 }
+
+/** Limits that are to change; nano-USD, null takes one away. */
+export type LimitChanges = Partial<Record<KeyLimit, Nano | null>>;
+
+/** Changes the limits that are named and keeps the others. */
+export async function changeLimits(
+  sql: Sql,
+  key: { readonly id: string; readonly walletId: number },
+  changes: LimitChanges,
+): Promise<KeyUse> {
+  const { limits } = await keyUse(sql, key.id, key.walletId);
+  await limitKey(sql, key.id, key.walletId, { ...limits, ...changes });
+  return keyUse(sql, key.id, key.walletId);
+}
+
+type Exact = Readonly<Record<KeyLimit, unknown>>;
+
+function exactly({ total, daily, weekly, monthly }: KeyLimits): Exact {
+  const exact = (amount: Nano | null): unknown => (amount === null ? null : exactUsd(amount));
+  return {
+    total: exact(total),
+    daily: exact(daily),
+    weekly: exact(weekly),
+    monthly: exact(monthly),
+  };
+}
+
+/** For JSON.stringify: USD, exact. */
+export function useJson({ limits, used }: KeyUse): { limits: Exact; used: Exact } {
+  return { limits: exactly(limits), used: exactly(used) };
+}
+
+/** Keys with what they may spend and have spent. */
+export function withUse<Key extends { readonly id: string; readonly walletId: number }>(
+  sql: Sql,
+  records: readonly Key[],
+): Promise<(readonly [Key, KeyUse])[]> {
+  return Promise.all(
+    records.map(async (record) => [record, await keyUse(sql, record.id, record.walletId)] as const),
+  );
+}
+
+/** Whether any limit is set, and not only taken away. */
+export function isLimited(changes: LimitChanges): boolean {
+  return Object.values(changes).some((limit) => limit !== null);
+}

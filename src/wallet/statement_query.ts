@@ -148,3 +148,34 @@ export function statementQuery(read: (name: Parameter) => string | null): Statem
     cursor: given('cursor', (text) => cursorOf(text, group)),
   };
 }
+
+type Format = 'json' | 'csv';
+
+/** `format` decides; without it, what the client says that it reads. */
+function formatOf(format: string | null, accept: string): Format {
+  if (format === null) return /\btext\/csv\b/i.test(accept) ? 'csv' : 'json';
+  if (format === 'json' || format === 'csv') return format;
+  throw refusal('format', `"format" must be json or csv, not "${format}".`);
+}
+
+/**
+ * The same from an address, with the form of the answer.
+ * @param accept header of the request
+ * @throws ApiError invalid_request for what is no parameter, is given twice, or makes no sense
+ */
+export function statementRequest(
+  given: URLSearchParams,
+  accept: string,
+): { query: StatementQuery; format: Format } {
+  const known: readonly string[] = [...parameters, 'format'];
+  for (const name of new Set(given.keys())) {
+    const message = known.includes(name)
+      ? `"${name}" is given twice.`
+      : `There is no parameter "${name}" here: it is one of ${known.join(', ')}.`;
+    if (!known.includes(name) || given.getAll(name).length > 1) throw refusal(name, message);
+  }
+  return {
+    query: statementQuery((name) => given.get(name)),
+    format: formatOf(given.get('format'), accept),
+  };
+}

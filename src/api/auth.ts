@@ -1,0 +1,139 @@
+/** Signing up, in and out; the sessions of who is signed in; passwords. */
+
+import { z } from 'zod';
+import { endSessions, listSessions, ownerOfSession, type User } from '../accounts/sessions.ts';
+import { ApiError } from '../errors.ts';
+import { forAnyone, forUser } from './endpoint.ts';
+import { email, id, language, moment, password } from './forms.ts';
+
+const user = z.object({
+  id,
+  email: z.string(),
+  name: z.string(),
+  language,
+  admin: z.boolean(),
+  emailVerified: z.boolean(),
+  createdAt: moment,
+});
+
+function present({ sessionId: _, ...shown }: User): z.input<typeof user> {
+  return shown;
+}
+
+/** An account that has just been made, or signed in to. */
+const account = z.object({ user: z.object({ id, email: z.string() }) });
+
+/** Where a password is only compared, any text may be tried. */
+const anyPassword = z
+  .string()
+  .min(1)
+  .max(1000)
+  .meta({ examples: ['correct horse battery'] });
+
+export const signUp = forAnyone({
+  summary: 'Make an account with its wallet, and sign in to it.',
+  body: z.strictObject({
+    email,
+    password,
+    name: z.string().trim().min(1).max(100).optional(),
+    language: language.optional(),
+  }),
+  status: 201,
+  answer: account,
+  errors: ['email_registered', 'sign_up_closed', 'too_many_attempts'],
+  handle: async ({ site: { signIn }, body: { name, ...given }, visit }) => {
+    const wanted = { language: visit.language, ...given, ...(name ? { name } : {}) };
+    const made = await signIn.signUp(wanted, visit);
+    const { user, cookies } = await signIn.signIn(made.email, given.password, visit);
+    visit.setCookies(cookies);
+    return { user };
+  },
+});
+
+export const signIn = forAnyone({
+  summary: 'Sign in: the session cookie comes with the answer.',
+  body: z.strictObject({ email, password: anyPassword }),
+  answer: account,
+  errors: ['wrong_credentials', 'too_many_attempts'],
+  handle: async ({ site: { signIn }, body, visit }) => {
+    const { user, cookies } = await signIn.signIn(body.email, body.password, visit);
+    visit.setCookies(cookies);
+    return { user };
+  },
+});
+
+export const signOut = forAnyone({
+  summary: 'End the session, if there is one.',
+  status: 204,
+  answer: z.null(),
+  handle: async ({ site: { signIn }, visit }) => {
+    visit.setCookies(await signIn.signOut(visit));
+    return null;
+  },
+});
+
+export const showSession = forUser({
+  summary: 'Who is signed in.',
+  answer: z.object({ user }),
+  handle: ({ user }) => ({ user: present(user) }),
+});
+
+export const sessions = forUser({
+  summary: 'Where the account is signed in, the latest first.',
+  answer: z.object({
+    sessions: z.array(
+      z.object({
+        id,
+        /** The one that asks. */
+        current: z.boolean(),
+        createdAt: moment,
+        seenAt: moment,
+        expiresAt: moment,
+        address: z.string().nullable(),
+        userAgent: z.string().nullable(),
+      }),
+    ),
+  }),
+  handle: async ({ site: { sql }, user }) => {
+    const all = await listSessions(sql, user.id);
+    return { sessions: all.map((one) => ({ current: one.id === user.sessionId, ...one })) };
+  },
+});
+
+export const endSession = forUser({
+  summary: 'End one session of the account.',
+  params: z.object({ id }),
+  status: 204,
+  answer: z.null(),
+  errors: ['user_mismatch'],
+  handle: async ({ site: { sql }, user, params: { id } }) => {
+    const owner = await ownerOfSession(sql, id);
+    if (owner === null) throw new ApiError('not_found', { message: 'There is no such session.' });
+    if (owner !== user.id) throw new ApiError('user_mismatch');
+    await endSessions(sql, user.id, { id });
+    return null;
+  },
+});
+
+export const endOtherSessions = forUser({
+  summary: 'End all sessions of the account but this one.',
+  status: 204,
+  answer: z.null(),
+  handle: async ({ site: { sql }, user }) => {
+    await endSessions(sql, user.id, { except: user.sessionId });
+    return null;
+  },
+});
+
+export const changePassword = forUser({
+  summary: 'Change the password. All other sessions end, and this one gets a new cookie.',
+  body: z.strictObject({ currentPassword: anyPassword, newPassword: password }),
+  status: 204,
+  answer: z.null(),
+  errors: ['too_many_attempts'],
+  handle: async ({ site: { signIn }, user, body, visit }) => {
+    const { currentPassword: current, newPassword: next } = body;
+    visit.setCookies(await signIn.changePassword(user.id, { current, next }, visit));
+    return null;
+  },
+});
