@@ -9,6 +9,7 @@ import {
   manual,
   manualAccounts,
   manualClaim,
+  manualInstructions,
   manualTrxId,
   reviewedTruth,
 } from './manual.ts';
@@ -77,6 +78,19 @@ test('it opens our own page and never says paid', async () => {
   assert.deepEqual([truth.state, truth.amount, truth.trxId], ['pending', null, null]);
   assert.equal(method.claimOf(new URLSearchParams('status=success')).claims, 'unknown');
   assert.equal(method.webhook, undefined);
+});
+
+test('a payer is told what to send, how and where', () => {
+  const [first, second] = manualInstructions(accounts, paisa(50_050));
+  assert.deepEqual(
+    [first?.wallet, first?.way, first?.number, first?.taka, first?.note],
+    ['bKash', 'Send Money', '01712345678', '500.50', 'Send Money only: no Cash Out'],
+  );
+  assert.match(
+    second?.english ?? '',
+    /Nagad app choose Payment, send exactly ৳500\.50 to 01812345678/,
+  );
+  assert.match(second?.bangla ?? '', /নগদ অ্যাপে পেমেন্ট .* 01812345678 নম্বরে ঠিক ৳500\.50/);
 });
 
 test('a TrxID is told from a slip of the pen', () => {

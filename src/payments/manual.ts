@@ -5,7 +5,7 @@
  */
 import type { Evidence, Opened, Paisa, PaymentFacts, PaymentMethod, Truth } from './method.ts';
 import { maskedNumber, nationalNumber } from './msisdn.ts';
-import { paisa } from './taka.ts';
+import { formatTaka, paisa } from './taka.ts';
 import { trxIdOf } from './trx_id.ts';
 
 export const manualWallets = ['bkash', 'nagad', 'rocket'] as const;
@@ -32,6 +32,20 @@ export interface ManualSettings {
   readonly instructionsUrl: (payment: PaymentFacts) => string;
 }
 
+/** Where and how to send a payment, for the page of instructions. */
+export interface ManualInstruction {
+  /** `bKash`, as people write it. */
+  readonly wallet: string;
+  /** `Send Money`, as the wallet's app names it. */
+  readonly way: string;
+  readonly number: string;
+  /** `500.00` */
+  readonly taka: string;
+  readonly note: string;
+  readonly english: string;
+  readonly bangla: string;
+}
+
 /** What a payer hands in. */
 export interface ManualClaim {
   readonly wallet: ManualWallet;
@@ -47,6 +61,34 @@ export interface ManualReview {
   /** As typed by the admin from the wallet, never from the claim. */
   readonly received: Paisa;
   readonly receivedAt: Date;
+}
+
+const walletNames: Readonly<Record<ManualWallet, readonly [english: string, bangla: string]>> = {
+  bkash: ['bKash', 'বিকাশ'],
+  nagad: ['Nagad', 'নগদ'],
+  rocket: ['Rocket', 'রকেট'],
+};
+const ways: Readonly<Record<ManualKind, readonly [english: string, bangla: string]>> = {
+  send_money: ['Send Money', 'সেন্ড মানি'],
+  cash_out: ['Cash Out', 'ক্যাশ আউট'],
+  payment: ['Payment', 'পেমেন্ট'],
+};
+
+/** What the payer is to do, for each number that takes the money. */
+export function manualInstructions(
+  accounts: readonly ManualAccount[],
+  amount: Paisa,
+): ManualInstruction[] {
+  return accounts.map(({ wallet, kind, number, note }) => {
+    const [name, nameBangla] = walletNames[wallet];
+    const [way, wayBangla] = ways[kind];
+    const taka = formatTaka(amount);
+    return {
+      ...{ wallet: name, way, number, taka, note },
+      english: `In your ${name} app choose ${way}, send exactly ৳${taka} to ${number}, and hand in the TrxID of the message that follows. What ${name} charges you comes on top.`,
+      bangla: `${nameBangla} অ্যাপে ${wayBangla} বেছে নিয়ে ${number} নম্বরে ঠিক ৳${taka} পাঠান, তারপর ফিরতি মেসেজের ট্রানজেকশন আইডি (TrxID) জমা দিন। ${nameBangla}-এর চার্জ আলাদা।`,
+    };
+  });
 }
 
 interface TrxIdForm {

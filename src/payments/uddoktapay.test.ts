@@ -59,6 +59,8 @@ function settings(change: Partial<UddoktapaySettings>): UddoktapaySettings {
   return { mode: 'sandbox', baseUrl, apiKey, refunds: true, ...change };
 }
 
+const noAnswers = ['html', 'error_500', 'wrong_status', 'truncated', 'cut', 'none'] as const;
+
 let count = 0;
 function newPayment(amount = '500.00'): PaymentFacts {
   count += 1;
@@ -276,7 +278,7 @@ test('one TrxID over two payments is the same id', async () => {
 test('a panel that gives no answer, or one that is none, says nothing of a payment', async () => {
   const { payment } = await paid();
   const hasty = uddoktapay(settings({ timeoutMs: 300 }));
-  for (const answer of ['html', 'error_500', 'truncated', 'cut', 'none'] as const) {
+  for (const answer of noAnswers) {
     panel.faults.answer = answer;
     const truth = await hasty.ask(payment);
     assert.deepEqual([truth.state, truth.amount, truth.trxId], ['unknown', null, null], answer);
@@ -372,7 +374,7 @@ test('a refund is never taken for done, and refused only where nothing can have 
   panel.faults.forbidden = 'nothing';
   const hasty = uddoktapay(settings({ timeoutMs: 3000 }));
   panel.faults.of = 'refund-payment';
-  for (const answer of ['html', 'error_500', 'truncated', 'cut', 'none'] as const) {
+  for (const answer of noAnswers) {
     panel.faults.answer = answer;
     assert.equal((await give('1.00', hasty))[0], 'unknown', answer);
   }

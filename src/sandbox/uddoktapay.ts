@@ -207,6 +207,7 @@ function send(
   if (fault === 'cut') response.destroy();
   else if (fault === 'html') sendHtml(response, sorryPage('Checking your browser'));
   else if (fault === 'error_500') response.writeHead(500, type).end('{"message":"Server Error"}');
+  else if (fault === 'wrong_status') response.writeHead(502, type).end(json);
   else if (fault === 'truncated') response.writeHead(200, type).end(json.slice(0, -9));
   else response.writeHead(status, type).end(json);
 }

@@ -40,8 +40,8 @@ export type Operation = (typeof operations)[number];
 
 /** Every switch with what it may be set to, the usual first. */
 export const switches = {
-  /** What becomes of an answer, after the call was carried out; `none` leaves the caller waiting. */
-  answer: ['right', 'html', 'error_500', 'truncated', 'cut', 'none'],
+  /** What becomes of an answer, after the call was carried out; `wrong_status` only has another HTTP status, `none` leaves the caller waiting. */
+  answer: ['right', 'html', 'error_500', 'wrong_status', 'truncated', 'cut', 'none'],
   /** Which calls `answer` is for. */
   of: ['all', ...operations],
   verify: [
