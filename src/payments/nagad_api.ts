@@ -167,7 +167,7 @@ export async function initialize(
       answer.evidence,
     );
   const evidence = { ...answer.evidence, body: redact(said) };
-  const reference = textIn(said, 'paymentReferenceId', /^[\w+/=.-]{8,300}$/);
+  const reference = textIn(said, 'paymentReferenceId', /^[\w+/-]{8,300}={0,2}$/);
   const theirs = textIn(said, 'challenge', /^[\x21-\x7e]{1,100}$/);
   if (!reference || !theirs)
     throw new ProviderSilent('initialize: the answer lacks a reference or a challenge', evidence);

@@ -216,6 +216,16 @@ describe('a payment', () => {
       assert.deepEqual([shown.status, shown.issuerPaymentRefNo], [status, null]);
     });
 
+  test('is decided once, however many clicks', async () => {
+    const { page, reference } = await ready();
+    const choices = ['pay', 'fail', 'abort', 'pay', 'fail', 'abort'];
+    const answers = await Promise.all(choices.map((choice) => choose(page, choice)));
+    const away = answers.map((answer) => answer.headers.get('location')).filter(Boolean);
+    assert.equal(away.length, 1);
+    const { status } = await verification(reference);
+    assert.equal(new URL(away[0] ?? '').searchParams.get('status'), status);
+  });
+
   test('may be paid without a way back, or left open', async () => {
     const { page, reference } = await ready();
     const left = await choose(page, 'leave');

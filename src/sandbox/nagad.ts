@@ -243,6 +243,9 @@ async function answerPage(
   response: ServerResponse,
   scene: Scene,
 ): Promise<void> {
+  // Read before the state is looked at, so that of two clicks the second finds the first decided.
+  const form = request.method === 'POST' ? await readBody(request) : '';
+  const choice = new URLSearchParams(form).get('choice');
   const order = scene.orders.byReference(reference);
   if (order.state === 'OrderInitiated') order.state = 'Ready';
   if (order.state !== 'Ready') {
@@ -250,8 +253,6 @@ async function answerPage(
     return;
   }
   const { amount, orderId } = order;
-  const choice =
-    request.method === 'POST' ? new URLSearchParams(await readBody(request)).get('choice') : null;
   if (!isChoice(choice)) {
     sendText(response, 200, 'text/html', choicePage({ amount: amount ?? '', orderId }));
     return;
