@@ -28,6 +28,7 @@ export const errors = {
   no_allowed_provider: [404, 'No allowed providers are available for this request.'],
   not_found: [404, 'Not found.'],
   email_registered: [409, 'Email already registered.'],
+  payment_conflict: [409, 'The payment is not in a state that allows this.'],
   idempotency_key_reused: [409, 'This Idempotency-Key was used for another request.'],
   answer_too_large: [409, 'The answer to this request was too large to be kept.'],
   stream_cancelled: [409, 'This request was cancelled before its answer began.'],

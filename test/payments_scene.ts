@@ -11,6 +11,7 @@ import type {
   MethodId,
   PaymentFacts,
   PaymentMethod,
+  RefundOrder,
   RefundTruth,
   Truth,
 } from '../src/payments/method.ts';
@@ -30,6 +31,12 @@ interface Account {
   /** How often its money was taken: more than once is a defect of ours. */
   captures: number;
   refunded: number;
+  /** References of the refunds that it was asked for; one that is here twice is a defect of ours. */
+  readonly refunds: string[];
+}
+
+function factsOf({ facts }: Account): PaymentFacts {
+  return { ...facts, providerId: `TR${facts.invoice}` };
 }
 
 const evidence = (operation: string): Evidence => ({
@@ -49,6 +56,8 @@ export class ScriptedProvider {
   before: (operation: string) => Promise<void> = async () => {};
   openFails: Error | null = null;
   refundSays: RefundTruth['state'] = 'refunded';
+  /** What it says later of a refund; null for the truth. */
+  refundBecame: RefundTruth['state'] | null = null;
   readonly method: PaymentMethod;
   #count = 0;
 
@@ -71,6 +80,7 @@ export class ScriptedProvider {
           trxId: null,
           captures: 0,
           refunded: 0,
+          refunds: [],
         });
         return {
           providerId,
@@ -97,18 +107,53 @@ export class ScriptedProvider {
         }
         return this.say(this.#truth(facts, 'execute'));
       },
+      ...this.#back(),
+      ...more,
+    };
+  }
+
+  /** Giving back, and finding by the id of a transfer. */
+  #back(): Pick<PaymentMethod, 'refund' | 'refundStatus' | 'search'> {
+    return {
       refund: async (payment, order) => {
         await this.before('refund');
         const account = this.#accountOf(payment);
+        account.refunds.push(order.reference);
         if (this.refundSays === 'refunded') account.refunded += order.amount;
-        return {
-          state: this.refundSays,
-          providerRefundId: `RF${order.reference}`,
-          reason: null,
-          evidence: evidence('refund'),
-        };
+        await this.before('refund-answer');
+        return this.#refundTruth(order, this.refundSays);
       },
-      ...more,
+      refundStatus: async (payment, order) => {
+        await this.before('refund-status');
+        const wasAsked = this.#accountOf(payment).refunds.includes(order.reference);
+        return this.#refundTruth(
+          order,
+          this.refundBecame ?? (wasAsked ? this.refundSays : 'refused'),
+        );
+      },
+      search: async (trxId) => {
+        await this.before('search');
+        const found = [...this.accounts.values()].find((account) => account.trxId === trxId);
+        const truth = found && this.#truth(factsOf(found), 'search');
+        // Like bKash, it does not name the invoice.
+        return this.say(truth ? { ...truth, invoice: null, providerId: null } : this.#nothing());
+      },
+    };
+  }
+
+  #refundTruth({ reference }: RefundOrder, state: RefundTruth['state']): RefundTruth {
+    const providerRefundId = state === 'refused' ? null : `RF${reference}`;
+    return { state, providerRefundId, reason: null, evidence: evidence('refund') };
+  }
+
+  #nothing(): Truth {
+    const none = { providerId: null, invoice: null, amount: null, currency: null, trxId: null };
+    const silent = { payer: null, paidAt: null, foreign: null, reason: 'No such transaction.' };
+    return {
+      ...none,
+      ...silent,
+      state: 'unknown',
+      evidence: { ...evidence('search'), code: '2033' },
     };
   }
 

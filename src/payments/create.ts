@@ -19,6 +19,7 @@ import {
   note,
   type Payment,
   paymentColumns,
+  paymentOf,
 } from './payment.ts';
 import { type Quote, quoteFor, userRate, type Wish } from './quote.ts';
 import { marketRate } from './rate.ts';
@@ -154,7 +155,7 @@ async function openPayment(
     const opened = await method.open(factsOf(payment), payer, addressesOf(desk, payment, token));
     const [row] = await desk.sql<Payment[]>`
       UPDATE payments p SET state = 'pending', provider_id = ${opened.providerId}, nonce = ${opened.nonce},
-        redirect_url = ${opened.redirectUrl}, ask_at = ${nextQuestion(method, 0)}
+        redirect_url = ${opened.redirectUrl}, ask_at = ${nextQuestion(method, payment)}
       WHERE id = ${payment.id} AND state = 'created' RETURNING ${paymentColumns(desk.sql)}`;
     await note(desk.sql, payment.id, {
       kind: 'opened',
@@ -162,7 +163,7 @@ async function openPayment(
       sentence: `${method.name} is ready for the payment.`,
       detail: opened.evidence,
     });
-    return row ?? payment;
+    return row ?? (await paymentOf(desk.sql, payment.id));
   } catch (error) {
     if (!(error instanceof ProviderRefused || error instanceof ProviderSilent)) throw error;
     const reason =

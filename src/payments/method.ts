@@ -119,6 +119,8 @@ export interface RefundOrder {
   readonly reference: string;
   readonly amount: Paisa;
   readonly reason: string;
+  /** The provider's ids of other refunds of this payment: a provider that knows no reference of ours tells refunds apart by them. */
+  readonly others?: readonly string[];
 }
 
 /** refunded: proven by the provider · refused: certainly nothing moved · unknown: anything else, kept for review */

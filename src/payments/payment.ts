@@ -29,6 +29,8 @@ export interface Payment {
   readonly rules: number | null;
   readonly quotedUntil: Date;
   readonly cause: 'user' | 'automatic';
+  /** Id of the payment in whose place this one stands, because another amount came in. */
+  readonly corrects: string | null;
   readonly invoice: string;
   readonly createdAt: Date;
   readonly state: PaymentState;
@@ -48,6 +50,8 @@ export interface Payment {
   /** Paisa that went back, or are on their way. */
   readonly refunded: Paisa;
   readonly late: boolean;
+  /** A person has said no; only a person may say otherwise. */
+  readonly rejectedAt: Date | null;
   readonly askAt: Date | null;
   /** How often the provider was asked. */
   readonly asked: number;
@@ -56,10 +60,10 @@ export interface Payment {
 /** The columns of a Payment, for SELECT and RETURNING; the table is named p. */
 export function paymentColumns(sql: Statements) {
   return sql`p.id, p.user_id AS "userId", p.wallet, p.method, p.environment, p.amount, p.fee, p.rate, p.credit, p.bonus, p.rules,
-    p.quoted_until AS "quotedUntil", p.cause, p.invoice, p.created_at AS "createdAt", p.state, p.reason, p.provider_id AS "providerId",
+    p.quoted_until AS "quotedUntil", p.cause, p.corrects, p.invoice, p.created_at AS "createdAt", p.state, p.reason, p.provider_id AS "providerId",
     p.nonce, p.redirect_url AS "redirectUrl", p.expires_at AS "expiresAt", p.capture_asked_at AS "captureAskedAt", p.trx_id AS "trxId",
     p.payer_shown AS "payerShown", p.paid_at AS "paidAt", p.verified_at AS "verifiedAt", p.transfer_id AS "transferId",
-    p.held_until AS "heldUntil", p.credited_at AS "creditedAt", p.refunded, p.late, p.ask_at AS "askAt", p.asked`;
+    p.held_until AS "heldUntil", p.credited_at AS "creditedAt", p.refunded, p.late, p.rejected_at AS "rejectedAt", p.ask_at AS "askAt", p.asked`;
 }
 
 export async function findPayment(sql: Statements, id: string): Promise<Payment | null> {
@@ -90,7 +94,7 @@ export function factsOf(payment: Payment): PaymentFacts {
 }
 
 export interface PaymentEvent {
-  /** `created`, `opened`, `returned`, `webhook`, `asked`, `captured`, `state`, `claimed`, `review`, `refund`. */
+  /** `created`, `opened`, `returned`, `webhook`, `state`, `claimed`, `rescue`, `approved`, `review`, `refund`, `compared`, or a provider's operation. */
   readonly kind: string;
   /** `user`, `browser`, `provider`, `server`, or the address of an admin. */
   readonly actor: string;
@@ -110,8 +114,30 @@ export async function note(sql: Statements, id: string, event: PaymentEvent): Pr
     VALUES (${id}, ${kind}, ${actor}, ${sentence}, ${json})`;
 }
 
-/** When a payment is to be asked about next, counted from now; null for not by itself. */
-export function nextQuestion({ pollAfterMs }: PaymentMethod, asked: number): Date | null {
+/** When an open payment is to be asked about next; where it cannot be asked, when its time is up. */
+export function nextQuestion(
+  { pollAfterMs }: PaymentMethod,
+  { asked, expiresAt }: Pick<Payment, 'asked' | 'expiresAt'>,
+): Date {
   const delay = pollAfterMs[Math.min(asked, pollAfterMs.length - 1)];
-  return delay === undefined ? null : new Date(Date.now() + delay);
+  const next = delay === undefined ? Number.POSITIVE_INFINITY : Date.now() + delay;
+  const end = expiresAt.getTime();
+  return new Date(end > Date.now() ? Math.min(next, end) : Math.min(next, Date.now() + lateMs));
+}
+
+/** Between questions about a payment that should be over; ms. */
+const lateMs = 15 * 60_000;
+
+/**
+ * When a payment that was given up is asked about once more, in case that it was paid all the same: ever more seldom, until
+ * it has been about for twice as long as it could be paid. Null for never.
+ */
+export function lateQuestion(
+  { pollAfterMs, openForMs }: PaymentMethod,
+  { providerId, createdAt }: Pick<Payment, 'providerId' | 'createdAt'>,
+): Date | null {
+  if (pollAfterMs.length === 0 || providerId === null) return null;
+  const age = Date.now() - createdAt.getTime();
+  const wait = Math.max(lateMs, age);
+  return age + wait > 2 * openForMs ? null : new Date(Date.now() + wait);
 }

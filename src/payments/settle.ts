@@ -3,7 +3,7 @@
  * ask the provider, write down what it says, compare, verify, credit. Each step is committed before the next, may be
  * taken by any process, and taken twice changes nothing.
  */
-import { isUniqueViolation } from '../db/connection.ts';
+import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
@@ -13,6 +13,7 @@ import type { Claim, PaymentMethod, Truth } from './method.ts';
 import { maskedNumber } from './msisdn.ts';
 import {
   factsOf,
+  lateQuestion,
   nextQuestion,
   note,
   type Payment,
@@ -31,6 +32,7 @@ export interface Occasion {
 /** Longer than a provider may take for a capture and a question after it; ms. */
 const settlingMs = 75_000;
 const over: readonly PaymentState[] = ['credited', 'refunded'];
+const givenUp: readonly PaymentState[] = ['failed', 'cancelled', 'expired'];
 
 /**
  * Finds out what became of a payment and does what follows.
@@ -38,7 +40,7 @@ const over: readonly PaymentState[] = ['credited', 'refunded'];
  */
 export async function settle(desk: Desk, id: string, occasion: Occasion): Promise<Payment> {
   const before = await paymentOf(desk.sql, id);
-  if (over.includes(before.state)) return before;
+  if (over.includes(before.state) || before.rejectedAt) return before;
   if (before.state === 'verified') return credit(desk, id);
   const payment = await begin(desk, id);
   if (!payment) return paymentOf(desk.sql, id);
@@ -64,7 +66,7 @@ async function begin({ sql }: Desk, id: string): Promise<Payment | null> {
   const [payment] = await sql<Payment[]>`
     UPDATE payments p SET settling_until = clock_timestamp() + ${settlingMs} * interval '1 ms'
     WHERE id = ${id} AND (settling_until IS NULL OR settling_until < clock_timestamp())
-      AND state NOT IN ('verified', 'credited', 'refunded')
+      AND state NOT IN ('verified', 'credited', 'refunded') AND rejected_at IS NULL
     RETURNING ${paymentColumns(sql)}`;
   return payment ?? null;
 }
@@ -122,8 +124,7 @@ export async function become(
   method: PaymentMethod,
   actor: string,
 ): Promise<Payment> {
-  const askAt =
-    state === 'created' || state === 'pending' ? nextQuestion(method, payment.asked + 1) : null;
+  const askAt = questionAfter(method, { ...payment, asked: payment.asked + 1 }, state);
   return desk.sql.begin(async (sql) => {
     const [row] = await sql<Payment[]>`
       UPDATE payments p SET state = ${state}, reason = ${reason}, asked = asked + 1, ask_at = ${askAt}
@@ -142,6 +143,11 @@ export async function become(
     }
     return row;
   });
+}
+
+function questionAfter(method: PaymentMethod, payment: Payment, state: PaymentState): Date | null {
+  if (state === 'created' || state === 'pending') return nextQuestion(method, payment);
+  return givenUp.includes(state) && !payment.rejectedAt ? lateQuestion(method, payment) : null;
 }
 
 async function verifyAndCredit(
@@ -163,38 +169,48 @@ async function verifyAndCredit(
   return credit(desk, payment.id);
 }
 
+/** @throws the driver's unique_violation when the transaction belongs to another payment */
+async function verify(desk: Desk, payment: Payment, truth: Truth, actor: string): Promise<void> {
+  const until = await heldUntil(desk, payment);
+  await desk.sql.begin((sql) => writeVerified(sql, desk, payment, truth, { actor, until }));
+}
+
 /**
  * Writes down that a payment is paid: from here on it will be credited, whatever process comes by.
+ * Returns whether it was this call that did.
+ * @param until credited no earlier; null for at once
  * @throws the driver's unique_violation when the transaction belongs to another payment
  */
-export async function verify(
+export async function writeVerified(
+  sql: Statements,
   desk: Desk,
   payment: Payment,
   truth: Truth,
-  actor: string,
-): Promise<void> {
-  const until = await heldUntil(desk, payment);
+  { actor, until }: { readonly actor: string; readonly until: Date | null },
+): Promise<boolean> {
   const number = truth.payer;
   const isWhole = number !== null && !number.includes('*');
-  const isLate = payment.state !== 'pending' || Date.now() > payment.quotedUntil.getTime();
-  await desk.sql.begin(async (sql) => {
-    const rows = await sql`
-      UPDATE payments SET state = 'verified', reason = NULL, trx_id = ${truth.trxId}, paid_at = ${truth.paidAt},
-        payer_shown = ${number && maskedNumber(number)}, payer_hash = ${isWhole ? payerHash(desk, number) : null},
-        verified_at = clock_timestamp(), transfer_id = ${timeOrderedId()}, held_until = ${until}, late = ${isLate}, ask_at = ${until ?? new Date()}
-      WHERE id = ${payment.id} AND state = ${payment.state} RETURNING id`;
-    if (rows.length === 0) return;
-    const wait = until
-      ? ` It will be credited at ${until.toISOString()}: first top-ups of an account wait.`
-      : '';
-    const sentence = `${methodOf(desk, payment.method).name} confirms the payment, transaction ${truth.trxId}.${wait}`;
-    await note(sql, payment.id, {
-      kind: 'state',
-      actor,
-      sentence,
-      detail: { from: payment.state, to: 'verified' },
-    });
+  const isLate =
+    givenUp.includes(payment.state) ||
+    (truth.paidAt?.getTime() ?? Date.now()) > payment.quotedUntil.getTime();
+  const rows = await sql`
+    UPDATE payments SET state = 'verified', reason = NULL, trx_id = ${truth.trxId}, paid_at = ${truth.paidAt},
+      payer_shown = ${number && maskedNumber(number)}, payer_hash = ${isWhole ? payerHash(desk, number) : null},
+      verified_at = clock_timestamp(), transfer_id = ${timeOrderedId()}, held_until = ${until}, late = ${isLate}, rejected_at = NULL,
+      ask_at = coalesce(${until}, clock_timestamp())
+    WHERE id = ${payment.id} AND state = ${payment.state} RETURNING id`;
+  if (rows.length === 0) return false;
+  const wait = until
+    ? ` It will be credited at ${until.toISOString()}: first top-ups of an account wait.`
+    : '';
+  const sentence = `${methodOf(desk, payment.method).name} confirms the payment, transaction ${truth.trxId}.${wait}`;
+  await note(sql, payment.id, {
+    kind: 'state',
+    actor,
+    sentence,
+    detail: { from: payment.state, to: 'verified' },
   });
+  return true;
 }
 
 /** Puts the credit of a verified payment into its wallet, once, however often and by how many it is called. */

@@ -40,6 +40,7 @@ export function verdictOn(
   now: number,
 ): Verdict {
   const stays = { state: payment.state, reason: payment.reason };
+  if (payment.rejectedAt) return stays;
   if (truth.state === 'paid') {
     if (payment.state === 'needs_review') return stays;
     const wrong = mismatches(payment, truth);

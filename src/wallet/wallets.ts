@@ -46,6 +46,31 @@ export async function creditWallet(
   return row;
 }
 
+/**
+ * Takes money out of a wallet, as far as no request holds it, once: the same `id` again changes nothing.
+ * @param amount nano-USD, above zero
+ * @param entry `to` names the account that it goes to
+ * @returns null where the wallet has not enough
+ * @throws MoneyError for an amount that is not; the driver's unique_violation for a known id with other content
+ */
+export async function debitWallet(
+  sql: Statements,
+  walletId: number,
+  amount: Nano,
+  entry: {
+    readonly kind: 'refund' | 'bonus';
+    readonly note: string;
+    readonly id: string;
+    readonly to: string;
+  },
+): Promise<{ balance: Nano } | null> {
+  if (amount <= 0) throw new MoneyError('only an amount above zero can be taken');
+  const { kind, note, id, to } = entry;
+  const [row] = await sql<{ balance: Nano | null }[]>`
+    SELECT ledger_debit(${id}, ${kind}, ${walletId}, ${to}, ${amount}, ${note}) AS balance`;
+  return row && row.balance !== null ? { balance: row.balance } : null;
+}
+
 /** Settled balance in nano-USD, as the wallet shows it. @throws Error where there is no wallet */
 export async function walletBalance(sql: Statements, walletId: number): Promise<Nano> {
   const [row] = await sql<{ balance: Nano }[]>`

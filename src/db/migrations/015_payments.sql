@@ -63,6 +63,8 @@ CREATE TABLE payments (
   quoted_until timestamptz NOT NULL,
   -- Why this account pays: by itself, or by a standing agreement.
   cause text NOT NULL DEFAULT 'user' CHECK (cause IN ('user', 'automatic')),
+  -- What came in for that payment, where it was another amount than was quoted: this one stands in its place.
+  corrects uuid UNIQUE REFERENCES payments,
   invoice text NOT NULL UNIQUE CHECK (invoice ~ '^[A-Z0-9]{8,20}$'),
   -- SHA-256 of the secret in the addresses that the provider sends browsers and webhooks to.
   token_hash bytea NOT NULL UNIQUE CHECK (length(token_hash) = 32),
@@ -93,6 +95,8 @@ CREATE TABLE payments (
   refunded bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
   -- Came after it was given up, or after its quote.
   late boolean NOT NULL DEFAULT false,
+  -- A person has said no: from here on only a person may say otherwise.
+  rejected_at timestamptz,
   -- One process at a time settles it: a courtesy, what must not happen twice is guarded by itself.
   settling_until timestamptz,
   -- When the provider is to be asked next; null when nothing is to be asked. `asked` counts.
@@ -116,7 +120,7 @@ CREATE INDEX payments_payer ON payments (payer_hash, id) WHERE payer_hash IS NOT
 -- Over what never changes: the money and whose it is.
 CREATE FUNCTION payment_seal(p payments) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE
 RETURN int8send(hash_record_extended(ROW(p.id, p.user_id, p.wallet, p.method, p.environment, p.client_key, p.amount, p.fee, p.rate, p.credit,
-  p.bonus, p.rules, p.quoted_until, p.cause, p.invoice, p.token_hash, p.created_at), 0));
+  p.bonus, p.rules, p.quoted_until, p.cause, p.corrects, p.invoice, p.token_hash, p.created_at), 0));
 
 -- What may follow what. A payment that was given up may still turn out to be paid: that is real money.
 CREATE FUNCTION payment_may_become(p_from text, p_to text) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -194,12 +198,15 @@ CREATE TABLE payment_refunds (
   -- Of the transfer that gives the money back to the wallet after a refusal.
   undo_id uuid UNIQUE,
   note text,
+  -- When the provider is asked next what became of it; null when it is not asked.
+  ask_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   changed_at timestamptz NOT NULL DEFAULT now(),
   CHECK ((state = 'refused') = (undo_id IS NOT NULL))
 );
 CREATE INDEX payment_refunds_payment ON payment_refunds (payment, id);
 CREATE INDEX payment_refunds_open ON payment_refunds (state) WHERE state NOT IN ('refunded', 'refused');
+CREATE INDEX payment_refunds_ask ON payment_refunds (ask_at) WHERE ask_at IS NOT NULL;
 
 CREATE FUNCTION payment_refund_is_sound() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -293,6 +300,15 @@ CREATE FUNCTION payments_wrong() RETURNS TABLE (id text, detail text) LANGUAGE s
   FROM payment_refunds r JOIN payments p ON p.id = r.payment LEFT JOIN transfers t ON t.id = r.undo_id AND t.kind = 'refund'
   WHERE r.state = 'refused' AND (t.amount, t.credit) IS DISTINCT FROM (r.credit, p.wallet)
   UNION ALL
+  SELECT r.id::text, format('refund of a bonus of %s; the books took %s and gave back %s', r.bonus, coalesce(t.amount, 0), coalesce(u.amount, 0))
+  FROM payment_refunds r JOIN payments p ON p.id = r.payment LEFT JOIN transfers t ON t.id = r.id AND t.kind = 'bonus' AND t.debit = p.wallet
+    LEFT JOIN transfers u ON u.id = r.undo_id AND u.kind = 'bonus' AND u.credit = p.wallet
+  WHERE coalesce(t.amount, 0) <> r.bonus OR coalesce(u.amount, 0) <> CASE r.state WHEN 'refused' THEN r.bonus ELSE 0 END
+  UNION ALL
+  SELECT t.id::text, format('bonus of %s taken back without an order', t.amount)
+  FROM transfers t JOIN ledger_accounts a ON a.id = t.credit AND a.name = 'promotion'
+  WHERE t.kind = 'bonus' AND NOT EXISTS (SELECT 1 FROM payment_refunds r WHERE r.id = t.id)
+  UNION ALL
   SELECT t.id::text, format('refund of %s without an order', t.amount)
   FROM transfers t JOIN ledger_accounts a ON a.id IN (t.credit, t.debit) AND a.name LIKE 'clearing:%'
   WHERE t.kind = 'refund' AND NOT EXISTS (SELECT 1 FROM payment_refunds r WHERE t.id IN (r.id, r.undo_id))
@@ -309,8 +325,8 @@ BEGIN
     GRANT SELECT, INSERT ON payments, payment_rules, payment_events, payment_refunds, payment_claims, exchange_rates, unmatched_receipts TO akai_app;
     GRANT SELECT, INSERT, DELETE ON payment_webhooks TO akai_app;
     GRANT UPDATE (state, reason, provider_id, nonce, redirect_url, expires_at, capture_asked_at, trx_id, payer_shown, payer_hash, paid_at,
-      verified_at, transfer_id, held_until, credited_at, refunded, late, settling_until, ask_at, asked) ON payments TO akai_app;
-    GRANT UPDATE (state, provider_refund_id, undo_id, note) ON payment_refunds TO akai_app;
+      verified_at, transfer_id, held_until, credited_at, refunded, late, rejected_at, settling_until, ask_at, asked) ON payments TO akai_app;
+    GRANT UPDATE (state, provider_refund_id, undo_id, note, ask_at) ON payment_refunds TO akai_app;
     GRANT UPDATE (resolved_at, resolution, who) ON unmatched_receipts TO akai_app;
     GRANT EXECUTE ON FUNCTION ledger_debit TO akai_app;
   END IF;
