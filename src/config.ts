@@ -117,6 +117,11 @@ export const settings = {
     1_000_000_000,
     'Largest JSON answer, or single event of a stream, taken from a provider, in bytes.',
   ),
+  googleTokenUrl: url(
+    'GOOGLE_TOKEN_URL',
+    'https://oauth2.googleapis.com/token',
+    'Where a service account of Google, which VERTEX_API_KEY may be as JSON in one line, gets its tokens.',
+  ),
   connectTimeoutMs: integer(
     'CONNECT_TIMEOUT_MS',
     5000,

@@ -58,6 +58,7 @@ export function randomOffer(random: Random, model = 'acme/one'): Sold {
     contextLength: 1_000_000,
     maxOutputTokens: 100_000,
     constraints: [],
+    dialect: null,
     periods: offerPeriods({
       prices,
       tiers: tiers.map((tier) => ({ aboveInputTokens: tier.above, ...tier.prices })),

@@ -43,6 +43,7 @@ const priced = { prices: z.strictObject(prices), tiers, source: z.enum(Object.ke
 const Offer = z.strictObject({
   model: id,
   upstream: z.string().min(1),
+  dialect: z.enum(Object.keys(dialects)).optional(),
   ...priced,
   changes: z.array(z.strictObject({ ...priced, from: day, asOf: known })).optional(),
   contextLength: tokens.optional(),
@@ -84,6 +85,7 @@ const Provider = z.strictObject({
   baseUrl: z
     .string()
     .regex(/^https:\/\/(?:[a-z0-9.-]|\{[a-z_]+\})+(?:\/(?:[a-z0-9._-]|\{[a-z_]+\})+)*$/),
+  key: z.literal('service-account').optional(),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
   completionExcludesReasoning: z.union([z.boolean(), z.literal('perhaps')]).optional(),

@@ -65,6 +65,7 @@ import { siliconflow } from './providers/siliconflow.ts';
 import { stepfun } from './providers/stepfun.ts';
 import { together } from './providers/together.ts';
 import { upstage } from './providers/upstage.ts';
+import { vertex } from './providers/vertex.ts';
 import { xai } from './providers/xai.ts';
 import { xiaomi } from './providers/xiaomi.ts';
 import { zhipu } from './providers/zhipu.ts';
@@ -130,6 +131,7 @@ export const providerEntries: readonly ProviderEntry[] = [
   arcee,
   azure,
   bedrock,
+  vertex,
   groq,
   cerebras,
   together,
@@ -205,6 +207,7 @@ function datedOffer(
         entry.maxOutputTokens ?? model.maxOutputTokens,
       ),
       constraints: model.constraints ?? [],
+      dialect: entry.dialect ? dialectOf(entry.dialect, undefined) : null,
       periods: offerPeriods(entry),
     };
   } catch (cause) {

@@ -50,6 +50,8 @@ export interface OfferEntry {
   readonly model: string;
   /** The provider's own name for it. */
   readonly upstream: string;
+  /** Where this provider is spoken to otherwise for it. */
+  readonly dialect?: DialectName;
   readonly prices: PriceEntry;
   /** Ascending. */
   readonly tiers?: readonly TierEntry[];
@@ -70,6 +72,8 @@ export interface ProviderEntry {
   readonly dialect: DialectName;
   /** What the dialect's paths are appended to. Where a part is in braces, only the operator knows the whole: its `…_BASE_URL` must be set. */
   readonly baseUrl: string;
+  /** What its key may be besides a text that is sent as it is: the JSON of a service account of Google, which signs for tokens. */
+  readonly key?: 'service-account';
   readonly tokenLimitField: 'max_tokens' | 'max_completion_tokens';
   /**
    * Where its usage counts tokens that were read from or written to a cache: inside `prompt_tokens`, beside them, or

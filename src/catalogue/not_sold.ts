@@ -89,10 +89,6 @@ export const notSold: Readonly<Record<string, readonly string[]>> = {
     'qwen/qwen3-reranker-8b',
   ],
   'is a moderation model, not a chat model': ['openai/omni-moderation-latest'],
-  'is served only by Google Vertex AI, which is not asked here': [
-    'x-ai/grok-4.20',
-    'x-ai/grok-4.20-non-reasoning',
-  ],
   'answers only through the Responses API, which is not spoken here': [
     'openai/gpt-5-pro',
     'openai/gpt-5.1-codex',

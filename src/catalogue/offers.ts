@@ -1,6 +1,7 @@
 /** One model at one provider, at the prices of one moment with the operator's margin in them; and the name of these prices. */
 
 import { hash } from 'node:crypto';
+import type { Dialect } from '../dialects/dialect.ts';
 import type { Constraint } from './entry.ts';
 import type { Margins } from './margins.ts';
 import {
@@ -22,6 +23,8 @@ interface Seller {
   readonly contextLength: number;
   readonly maxOutputTokens: number;
   readonly constraints: readonly Constraint[];
+  /** Where its provider is spoken to otherwise for it; null for the provider's own. */
+  readonly dialect: Dialect | null;
 }
 
 /** An offer with all prices that are known for it, past and to come. */
@@ -72,13 +75,19 @@ function named(seller: Seller, prices: Prices, priceContent: string, members: st
   return { ...seller, prices, levels, priceVersion, priceContent, receiptText };
 }
 
+function sellerOf(offer: Offer): Seller {
+  const { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints, dialect } =
+    offer;
+  return { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints, dialect };
+}
+
 /**
  * The same for who asks with a key of their own, and so pays the provider: only our fee is charged.
  * @param fee millionths of the prices
  */
 export function ownKeyOffer(listed: Offer, fee: number): Offer {
   const prices = feeOn(listed.prices, fee);
-  const { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints } = listed;
+  const { model, provider, upstreamModel } = listed;
   const content = {
     model,
     provider,
@@ -88,8 +97,7 @@ export function ownKeyOffer(listed: Offer, fee: number): Offer {
     feeMillionths: fee,
     userPrices: prices,
   };
-  const seller = { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints };
-  return { ...named(seller, prices, JSON.stringify(content), ',"ownKey":true'), listed };
+  return { ...named(sellerOf(listed), prices, JSON.stringify(content), ',"ownKey":true'), listed };
 }
 
 /** Prompts are longer than answers; three to one is the usual blend for comparing prices. */

@@ -6,7 +6,7 @@ import type { Fields } from './members.ts';
 type Maker = 'anthropic' | 'gpt' | 'gpt-oss' | 'nova' | 'nova-2' | 'other';
 
 /** `global.anthropic.claude-opus-5`: a region may stand in front. */
-export function makerOf(upstreamModel: string): Maker {
+function makerOf(upstreamModel: string): Maker {
   if (/(?:^|\.)anthropic\./.test(upstreamModel)) return 'anthropic';
   if (/(?:^|\.)openai\.gpt-oss-/.test(upstreamModel)) return 'gpt-oss';
   if (/(?:^|\.)openai\./.test(upstreamModel)) return 'gpt';

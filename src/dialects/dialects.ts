@@ -3,13 +3,20 @@ import { anthropic } from './anthropic.ts';
 import { bedrock } from './bedrock.ts';
 import { compatible } from './compatible.ts';
 import type { Dialect } from './dialect.ts';
-import { gemini, vertex } from './gemini.ts';
+import { gemini } from './gemini.ts';
 import { openai } from './openai.ts';
 import type { Quirks } from './quirks.ts';
+import { vertex, vertexAnthropic, vertexOpenai } from './vertex.ts';
 
-export const dialects = { openai, anthropic, gemini, vertex, bedrock } as const satisfies Readonly<
-  Record<string, Dialect>
->;
+export const dialects = {
+  openai,
+  anthropic,
+  gemini,
+  bedrock,
+  vertex,
+  vertexAnthropic,
+  vertexOpenai,
+} as const satisfies Readonly<Record<string, Dialect>>;
 
 export type DialectName = keyof typeof dialects;
 

@@ -1,4 +1,4 @@
-/** Google's generateContent, at the Gemini API and, with the same bodies, at Vertex AI. */
+/** Google's generateContent at the Gemini API. */
 import type { Dialect } from './dialect.ts';
 import { readWholeGemini } from './gemini_answer.ts';
 import { writeGemini } from './gemini_request.ts';
@@ -6,7 +6,7 @@ import { GeminiReader } from './gemini_stream.ts';
 import { fields } from './members.ts';
 import { openai } from './openai.ts';
 
-function pathOf(folder: string): Dialect['chatPath'] {
+export function pathOf(folder: string): Dialect['chatPath'] {
   return (model, isStreamed) =>
     `${folder}/${model}:${isStreamed ? 'streamGenerateContent?alt=sse' : 'generateContent'}`;
 }
@@ -19,14 +19,6 @@ export const gemini: Dialect = {
   isStream: openai.isStream,
   readStream: (mostEventBytes, body) => new GeminiReader(mostEventBytes, body),
   retryAfterMs,
-};
-
-/** Its base URL ends in `/projects/PROJECT/locations/LOCATION`; the key is an OAuth token. */
-export const vertex: Dialect = {
-  ...gemini,
-  chatPath: pathOf('/publishers/google/models'),
-  headers: openai.headers,
-  writeChat: (body, target) => writeGemini(body, target, false),
 };
 
 /** Google says in the body, and in no header, when to come again: `RetryInfo` with a `retryDelay` such as "34.4s". */

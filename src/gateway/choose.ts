@@ -14,6 +14,7 @@ import { type Config, isReal, isWhole } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
 import { ApiError } from '../errors.ts';
 import { Healths } from './health.ts';
+import { serviceAccountSession } from './key_session.ts';
 import { Overrides } from './overrides.ts';
 import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
 import { needsOf } from './probe_results.ts';
@@ -354,11 +355,16 @@ export class Routes {
   }
 
   /** Made once: what is known of the keys outlives the routes. */
-  #ring({ id, dialect }: Provider, setting: string): KeyRing {
+  #ring({ id, dialect, key }: Provider, setting: string): KeyRing {
     const known = this.rings.get(`${id} ${setting}`);
     if (known) return known;
-    const ring = new KeyRing(id, setting, headersWith(dialect), (...benched) =>
-      this.healths.onBenched(...benched),
+    const { googleTokenUrl } = this.#config;
+    const ring = new KeyRing(
+      id,
+      setting,
+      headersWith(dialect),
+      (...benched) => this.healths.onBenched(...benched),
+      (text) => (key === 'service-account' ? serviceAccountSession(text, googleTokenUrl) : null),
     );
     this.rings.set(`${id} ${setting}`, ring);
     return ring;

@@ -1,9 +1,12 @@
 /** The keys that the operator has with one provider: which of them asks next, and which rest for a while. */
 import { hash } from 'node:crypto';
+import type { KeySession } from './key_session.ts';
 
 /** How long a key rests that its provider does not accept, or whose account is empty; ms. */
 const benchMs = 300_000;
 
+/** What every request with a key has. */
+type HeadersOf = (text: string) => readonly string[];
 /** `until`: ms of the clock; null where it works again. */
 type OnBenched = (name: string, until: number | null, reason: string) => void;
 
@@ -19,16 +22,32 @@ export class ProviderKey {
   readonly text: string;
   /** `openai#` and digits of the key's hash: names it without telling it. */
   readonly name: string;
-  /** Of every request with it: name, value, name, value. */
-  readonly headers: readonly string[];
+  /** Null for a key that is sent itself. */
+  readonly session: KeySession | null;
+  readonly #headersOf: HeadersOf;
+  #headers: readonly string[];
+  #sent: string;
   /** Requests under way; counted only where there are other keys. */
   inFlight = 0;
   restsUntil = 0;
 
-  constructor(provider: string, text: string, headers: readonly string[]) {
+  constructor(provider: string, text: string, headersOf: HeadersOf, session: KeySession | null) {
     this.text = text;
     this.name = `${provider}#${hash('sha256', text).slice(0, 8)}`;
-    this.headers = headers;
+    this.session = session;
+    this.#headersOf = headersOf;
+    this.#sent = session ? '' : text;
+    this.#headers = headersOf(this.#sent);
+  }
+
+  /** Of every request with it: name, value, name, value. Null where its session must be renewed first. */
+  get headers(): readonly string[] | null {
+    if (this.session === null) return this.#headers;
+    const token = this.session.current();
+    if (token === null) return null;
+    if (token !== this.#sent) this.#headers = this.#headersOf(token);
+    this.#sent = token;
+    return this.#headers;
   }
 }
 
@@ -45,14 +64,16 @@ export class KeyRing {
   readonly #onBenched: OnBenched;
   #turn = 0;
 
-  /** @param headers what every request with a key has */
   constructor(
     provider: string,
     setting: string,
-    headers: (text: string) => readonly string[],
+    headersOf: HeadersOf,
     onBenched: OnBenched,
+    sessionOf: (text: string) => KeySession | null = () => null,
   ) {
-    this.keys = keyTexts(setting).map((text) => new ProviderKey(provider, text, headers(text)));
+    this.keys = keyTexts(setting).map(
+      (text) => new ProviderKey(provider, text, headersOf, sessionOf(text)),
+    );
     this.#onBenched = onBenched;
   }
 
@@ -86,6 +107,7 @@ export class KeyRing {
   /** Leaves a key alone that does not work, in every process. */
   bench(key: ProviderKey, now: number, reason: string): void {
     this.rest(key, now + benchMs);
+    key.session?.forget();
     this.#onBenched(key.name, key.restsUntil, reason);
   }
 

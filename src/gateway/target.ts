@@ -84,7 +84,7 @@ export function targetOf(
   return {
     offer,
     ...own,
-    dialect: provider?.dialect ?? dialects.openai,
+    dialect: offer.dialect ?? provider?.dialect ?? dialects.openai,
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),
     keys,

@@ -1,5 +1,6 @@
 /** Calls to providers: one connection pool an origin, timeouts, abort, back pressure. */
 import { type Dispatcher, Pool } from 'undici';
+import { SessionRefused } from './key_session.ts';
 import type { ProviderKey } from './provider_keys.ts';
 import type { Target } from './target.ts';
 
@@ -145,6 +146,22 @@ export class UpstreamCall implements Dispatcher.DispatchHandler {
     this.#sink?.fail(broken);
   }
 
+  /** Its key has no session. @param error SessionRefused counts as the provider's own 401 */
+  failWithout(error: unknown): void {
+    if (this.#ended) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    if (error instanceof SessionRefused) {
+      this.status = 401;
+      this.#early.push(Buffer.from(JSON.stringify({ error: { message: reason } })));
+      this.#end(true);
+      this.#resolve(this);
+      return;
+    }
+    const broken = new UpstreamBroken(reason, { cause: error });
+    this.#end(broken);
+    this.#reject(broken);
+  }
+
   #end(how: Error | true): void {
     this.#ended = how;
     if (this.#key) this.#key.inFlight -= 1;
@@ -167,15 +184,31 @@ export class Upstreams {
   /** Sends a chat request. The call may be aborted at once; `started`, which the caller awaits at once, tells how it went. */
   send(target: Target, key: ProviderKey, body: string, isStreamed: boolean): UpstreamCall {
     const call = new UpstreamCall(target.keys.keys.length > 1 ? key : null);
+    const { headers, session } = key;
+    if (headers !== null) this.#dispatch(call, target, headers, body, isStreamed);
+    else
+      session?.renew().then(
+        () => this.#dispatch(call, target, key.headers ?? [], body, isStreamed),
+        (error: unknown) => call.failWithout(error),
+      );
+    return call;
+  }
+
+  #dispatch(
+    call: UpstreamCall,
+    target: Target,
+    headers: readonly string[],
+    body: string,
+    isStreamed: boolean,
+  ): void {
     const { basePath, dialect, offer } = target;
     const options: Dispatcher.DispatchOptions = {
       path: basePath + dialect.chatPath(offer.upstreamModel, isStreamed),
       method: 'POST',
-      headers: [...key.headers],
+      headers: [...headers],
       body,
     };
     this.#pool(target.origin).dispatch(options, call);
-    return call;
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,15 @@
 /** Anthropic's form of a stand-in: `POST /v1/messages`, on the wire as Anthropic has it. */
 import { createHash } from 'node:crypto';
 import { type Answer, answer, type Call, type Choice, randomId, type StandIn } from './answer.ts';
+import { invalid, object, oneOf } from './anthropic_checks.ts';
 import { type MessagesRequest, readMessagesRequest } from './anthropic_request.ts';
 import { signatureOf } from './anthropic_turns.ts';
 import type { Asked, Form, Reply } from './form.ts';
 import { Refusal } from './request.ts';
 import { countTokens, tokenise } from './tokens.ts';
 
+const vertexPath =
+  /^POST \/v1\/publishers\/anthropic\/models\/([^/:]+):(rawPredict|streamRawPredict)$/;
 const versions = ['2023-06-01', '2026-10-21'];
 const lifetimesMs = { '5m': 300_000, '1h': 3_600_000 } as const;
 const mostCached = 1000;
@@ -176,9 +179,23 @@ function saidTo(request: MessagesRequest, model: StandIn, given: Answer): Said {
   return { request, model, choice, input: cacheUse(request, given.promptTokens) };
 }
 
+/** The same request at Vertex AI, where the path names the model. @throws Refusal */
+function bodyAtVertex({ headers, body }: Asked, model: string, method: string | undefined): string {
+  if (!/^Bearer ./.test(headers.authorization ?? ''))
+    throw new Refusal(401, 'Request is missing required authentication credential.', null);
+  const { anthropic_version, ...request } = object(JSON.parse(body), 'body');
+  oneOf(anthropic_version, 'anthropic_version', 'vertex-2023-10-16');
+  if (request.model !== undefined) throw invalid('model: Extra inputs are not permitted');
+  if ((request.stream === true) !== (method === 'streamRawPredict'))
+    throw invalid('stream: is told by the method');
+  return JSON.stringify({ ...request, model });
+}
+
 function reply(asked: Asked, known: ReadonlyMap<string, StandIn>): Reply {
-  checkHeaders(asked);
-  const { request, model } = readMessagesRequest(asked.body, known);
+  const [, name, method] = vertexPath.exec(asked.where) ?? [];
+  if (name === undefined) checkHeaders(asked);
+  const body = name === undefined ? asked.body : bodyAtVertex(asked, name, method);
+  const { request, model } = readMessagesRequest(body, known);
   const said = saidTo(request, model, answer(request, model));
   if (request.stream) return { events: events(said) };
   const { choice } = said;
@@ -194,7 +211,7 @@ const errorTypes: Readonly<Record<number, string>> = {
 };
 
 export const anthropicForm: Form = {
-  takes: (where) => /^POST \/v1\/messages(\?|$)/.test(where),
+  takes: (where) => /^POST \/v1\/messages(\?|$)/.test(where) || vertexPath.test(where),
   reply,
   headers: () => ({ 'request-id': randomId('req_') }),
   refusal: ({ status, message }) =>

@@ -14,7 +14,7 @@ import { type GeminiRequest, readGeminiRequest, signatureOf, signs } from './gem
 import { Refusal } from './request.ts';
 
 const path =
-  /^POST \/v1(?:beta)?\/models\/([^/:?]+):(generateContent|streamGenerateContent)(\?.*)?$/;
+  /^POST \/v1(?:beta)?\/(publishers\/google\/)?models\/([^/:?]+):(generateContent|streamGenerateContent)(\?.*)?$/;
 
 /** Tokens of text that one event of a stream brings: Gemini's are coarse. */
 const tokensOfEvent = 8;
@@ -223,8 +223,8 @@ function* serverSent(all: Iterable<object>): Generator<string> {
 }
 
 function reply({ where, headers, body }: Asked, known: ReadonlyMap<string, StandIn>): Reply {
-  const [, name = '', method, query = ''] = path.exec(where) ?? [];
-  if (!headers['x-goog-api-key'])
+  const [, vertex, name = '', method, query = ''] = path.exec(where) ?? [];
+  if (!headers[vertex ? 'authorization' : 'x-goog-api-key'])
     throw new Refusal(403, "Method doesn't allow unregistered callers.", 'PERMISSION_DENIED');
   const model = known.get(name);
   if (!model)

@@ -142,7 +142,9 @@ function modelList(known: ReadonlyMap<string, StandIn>): string {
 function reply(where: string, body: string, known: ReadonlyMap<string, StandIn>): Reply {
   const started = performance.now();
   if (where === 'GET /v1/models') return { json: modelList(known) };
-  if (where !== 'POST /v1/chat/completions') throw new Refusal(404, `Invalid URL (${where})`, null);
+  // The second is Vertex AI's.
+  if (!/^POST \/v1(?:\/endpoints\/openapi)?\/chat\/completions$/.test(where))
+    throw new Refusal(404, `Invalid URL (${where})`, null);
   const chat = readChatRequest(body);
   const model = known.get(chat.model);
   if (!model)

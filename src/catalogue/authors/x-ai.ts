@@ -48,6 +48,26 @@ export const xAi: AuthorEntry = {
       parameters,
     },
     {
+      name: 'grok-4.20',
+      title: 'Grok 4.20',
+      released: '2026-03-31',
+      contextLength: 1_000_000,
+      maxOutputTokens: 30_000,
+      input: ['image', 'file'],
+      reasoning: true,
+      parameters,
+    },
+    {
+      name: 'grok-4.20-non-reasoning',
+      title: 'Grok 4.20 (Non-Reasoning)',
+      released: '2026-03-09',
+      contextLength: 1_000_000,
+      maxOutputTokens: 30_000,
+      input: ['image', 'file'],
+      parameters:
+        'frequency_penalty logprobs max_completion_tokens max_tokens n parallel_tool_calls presence_penalty response_format seed stop stream stream_options structured_outputs temperature tool_choice tools top_logprobs top_p',
+    },
+    {
       name: 'grok-build-0.1',
       title: 'Grok Build 0.1',
       released: '2026-04-16',

@@ -1,22 +1,71 @@
 /**
- * The official OpenAI SDK asks models of Amazon Bedrock, and probes ask offers in every dialect, of stand-ins as strict as the real
- * providers: what goes out and comes back, and what it costs.
+ * The official OpenAI SDK asks models at Amazon Bedrock and Google Vertex AI, and probes ask offers in every dialect, of stand-ins as
+ * strict as the real providers: what goes out and comes back, with which key, and what it costs.
  */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { startSandboxProvider } from '../src/sandbox/provider.ts';
 import { startInstallation } from './installation.ts';
 
 const provider = await startSandboxProvider({ paceMs: 0 });
+
+/** Tokens for service accounts, and in front of the stand-ins whatever is asked with one. */
+const authorizations: string[] = [];
+const cloud = { tokens: 0, refuses: false, authorizations };
+const server = createServer(async (request, response) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  if (request.url === '/token') {
+    cloud.tokens += 1;
+    response.writeHead(cloud.refuses ? 400 : 200, { 'content-type': 'application/json' });
+    const answer = { access_token: `token-${cloud.tokens}`, expires_in: 3600 };
+    response.end(JSON.stringify(cloud.refuses ? { error: 'invalid_grant' } : answer));
+    return;
+  }
+  const authorization = request.headers.authorization ?? '';
+  cloud.authorizations.push(authorization);
+  const { origin } = new URL(provider.baseUrl);
+  const body = Buffer.concat(chunks).toString();
+  const answered = await fetch(`${origin}${request.url}`, {
+    method: 'POST',
+    headers: { authorization },
+    body,
+  });
+  const type = answered.headers.get('content-type') ?? '';
+  response.writeHead(answered.status, { 'content-type': type });
+  response.end(Buffer.from(await answered.arrayBuffer()));
+}).listen(0, '127.0.0.1');
+await once(server, 'listening');
+// as: a TCP server's address is no string
+const cloudUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const serviceAccount = JSON.stringify({
+  client_email: 'a@b.iam.gserviceaccount.com',
+  private_key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+});
+
 const addresses = ['ANTHROPIC', 'BEDROCK', 'GOOGLE'].flatMap((stem) => [
   [`${stem}_BASE_URL`, provider.baseUrl],
   [`${stem}_API_KEY`, `${stem} key`],
 ]);
-const installation = await startInstallation({ env: Object.fromEntries(addresses) });
+const installation = await startInstallation({
+  env: {
+    ...Object.fromEntries(addresses),
+    VERTEX_API_KEY: serviceAccount,
+    VERTEX_BASE_URL: `${cloudUrl}/v1`,
+    GOOGLE_TOKEN_URL: `${cloudUrl}/token`,
+  },
+});
 after(async () => {
   await installation.remove();
   await provider.close();
+  server.closeAllConnections();
+  server.close();
 });
 
 const client = new OpenAI({
@@ -142,14 +191,44 @@ describe('a model at Bedrock', () => {
   });
 });
 
+/** One of each form that Vertex AI has. */
+const atVertex = [
+  'google/gemini-3.8-flash',
+  'anthropic/claude-haiku-4.5',
+  'x-ai/grok-4.20-non-reasoning',
+];
+
+describe('a model at Vertex AI', () => {
+  for (const model of atVertex)
+    test(`${model} is asked with a token of the service account, whole and streamed`, async () => {
+      const request = { model, messages: [{ role: 'user' as const, content: 'ঢাকা' }] };
+      const there = { ...request, provider: { only: ['vertex'] } };
+      const whole = await client.chat.completions.create(there);
+      const streamed = await client.chat.completions
+        .stream({ ...there, stream_options: { include_usage: true } })
+        .finalChatCompletion();
+      assert.match(whole.choices[0]?.message.content ?? '', /ঢাকা/);
+      assert.equal(streamed.choices[0]?.message.content, whole.choices[0]?.message.content);
+      assert.deepEqual(streamed.usage, whole.usage);
+    });
+
+  test('one token serves them all', () => {
+    assert.equal(cloud.tokens, 1);
+    assert.deepEqual(new Set(cloud.authorizations), new Set(['Bearer token-1']));
+    assert.equal(cloud.authorizations.length, 2 * atVertex.length);
+  });
+});
+
 /** Every offer that probes reach here, by dialect. */
-const probed = {
-  anthropic: 'anthropic/claude-haiku-4.5',
-  google: 'google/gemini-3.8-flash',
-  bedrock: nova,
-};
-for (const [name, model] of Object.entries(probed))
-  test(`probes pass in the dialect of ${name}`, async () => {
+const probed = [
+  ['anthropic', 'anthropic/claude-haiku-4.5'],
+  ['vertex', 'anthropic/claude-haiku-4.5'],
+  ['google', 'google/gemini-3.8-flash'],
+  ['vertex', 'google/gemini-3.8-flash'],
+  ['bedrock', nova],
+] as const;
+for (const [name, model] of probed)
+  test(`probes of ${model} pass at ${name}`, async () => {
     const { probes } = await installation.akai<{
       probes: { offer: string; probe: string; passed: boolean | null; reason: string }[];
     }>('probes', 'run', '--model', model);
@@ -157,3 +236,25 @@ for (const [name, model] of Object.entries(probed))
     assert.ok(own.length >= 3);
     for (const { probe, passed, reason } of own) assert.equal(passed, true, `${probe}: ${reason}`);
   });
+
+test("a service account that is not accepted any more is the operator's trouble", async () => {
+  cloud.refuses = true;
+  await using other = await startInstallation({
+    env: {
+      VERTEX_API_KEY: serviceAccount,
+      VERTEX_BASE_URL: `${cloudUrl}/v1`,
+      GOOGLE_TOKEN_URL: `${cloudUrl}/token`,
+    },
+  });
+  const response = await fetch(`${other.baseUrl}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${other.key}` },
+    body: JSON.stringify({
+      model: 'x-ai/grok-4.20',
+      messages: [{ role: 'user', content: 'Hi' }],
+      max_tokens: 5,
+    }),
+  });
+  assert.equal(response.status, 503);
+  assert.doesNotMatch(await response.text(), /invalid_grant|gserviceaccount/);
+});
