@@ -1,8 +1,45 @@
 /** Settings of the payment methods: a part of the table in config.ts. */
 
-import { choice, form, type Setting, text, url } from './setting.ts';
+import { choice, form, integer, type Setting, text, url } from './setting.ts';
 
 export const paymentSettings = {
+  bkashBaseUrl: url(
+    'BKASH_BASE_URL',
+    '',
+    "Address of bKash's API with its version, such as https://tokenized.pay.bka.sh/v1.2.0-beta, as it comes with the credentials. Empty: no bKash in live mode, a stand-in in a sandbox.",
+  ),
+  bkashGeneration: choice(
+    'BKASH_GENERATION',
+    ['v1', 'v2'],
+    'v1',
+    "Generation of bKash's API that the merchant account is of: v1 for v1.2.0-beta, or v2.",
+  ),
+  bkashUsername: text('BKASH_USERNAME', '', "Merchant's user name at bKash."),
+  bkashPassword: text('BKASH_PASSWORD', '', "Merchant's password at bKash."),
+  bkashAppKey: text('BKASH_APP_KEY', '', "App key of the merchant's application at bKash."),
+  bkashAppSecret: text(
+    'BKASH_APP_SECRET',
+    '',
+    "App secret of the merchant's application at bKash.",
+  ),
+  bkashTopicArn: text(
+    'BKASH_TOPIC_ARN',
+    '',
+    'Topic of Amazon SNS by which bKash notifies of payments; messages of any other are refused. Empty refuses all: payments are then found by asking.',
+  ),
+  bkashConfirmSubscription: choice(
+    'BKASH_CONFIRM_SUBSCRIPTION',
+    ['no', 'yes'],
+    'no',
+    'Whether a subscription to BKASH_TOPIC_ARN is confirmed when Amazon SNS asks; yes while bKash sets it up.',
+  ),
+  bkashRefundDays: integer(
+    'BKASH_REFUND_DAYS',
+    60,
+    1,
+    3650,
+    'Days after a payment in which bKash gives refunds.',
+  ),
   nagadBaseUrl: url(
     'NAGAD_BASE_URL',
     '',
