@@ -66,7 +66,7 @@ export function bkashSettingsOf(config: Config, standIn: SandboxBkash | null): B
 }
 
 /** @param tokens a BkashTokens of the same access */
-export function bkash(settings: BkashSettings, tokens: TokenSource): PaymentMethod {
+export function bkash(settings: BkashSettings, tokens: TokenSource): Required<PaymentMethod> {
   const api = new BkashApi(settings.access, tokens);
   const notifications = new BkashNotifications(settings.notifications);
   const why = whyNoBkash(settings);
@@ -196,7 +196,7 @@ function execute(api: BkashApi, providerId: string, nonce: string | null): Promi
 }
 
 async function searched(api: BkashApi, trxId: string): Promise<Truth> {
-  const ids = api.ids({ trx: trxId });
+  const ids = api.ids({ trx: trxId.trim().toUpperCase() });
   try {
     const first = await api.call('search', ids);
     const isPath = api.generation === 'v1' && first.refusedByGateway && first.httpStatus !== 401;

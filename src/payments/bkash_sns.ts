@@ -89,7 +89,10 @@ function canonical(message: Message): string {
     .join('');
 }
 
-const algorithms: Readonly<Record<string, string>> = { '1': 'RSA-SHA1', '2': 'RSA-SHA256' };
+const algorithms: ReadonlyMap<string, string> = new Map([
+  ['1', 'RSA-SHA1'],
+  ['2', 'RSA-SHA256'],
+]);
 
 export class BkashNotifications {
   readonly #settings: NotificationSettings;
@@ -120,8 +123,8 @@ export class BkashNotifications {
       SigningCertURL = '',
     } = message;
     const type = headers.get('x-amz-sns-message-type');
-    const algorithm = algorithms[SignatureVersion];
-    if (!(Type in signedMembers) || (type !== null && type !== Type)) return false;
+    const algorithm = algorithms.get(SignatureVersion);
+    if (!Object.hasOwn(signedMembers, Type) || (type !== null && type !== Type)) return false;
     if (this.#settings.topicArn === '' || TopicArn !== this.#settings.topicArn) return false;
     if (!algorithm || !isAmazonSns(SigningCertURL)) return false;
     if (!new URL(SigningCertURL).pathname.endsWith('.pem')) return false;

@@ -9,6 +9,8 @@ const host = 'sns.ap-southeast-1.amazonaws.com';
 const attempts = 3;
 const pauseMs = 500;
 const day = 86_400_000;
+/** Made at its first use. */
+let ownKey: Promise<{ readonly privateKey: KeyObject }> | null = null;
 
 /** One element of DER: its tag, its length, its content. */
 function der(tag: number, ...contents: readonly Uint8Array[]): Buffer {
@@ -70,15 +72,19 @@ export class BkashSns {
   readonly #certificate: string;
   readonly #over = new AbortController();
 
-  private constructor(key: KeyObject) {
+  private constructor(key: KeyObject, certificate: string) {
     this.#key = key;
-    const now = Date.now();
-    this.#certificate = selfSigned(key, new Date(now - day), new Date(now + 30 * day));
+    this.#certificate = certificate;
   }
 
-  static async create(): Promise<BkashSns> {
-    const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-    return new BkashSns(privateKey);
+  /** Its key is the same for all of a process. @param from and to: when its certificate holds; by itself for a month */
+  static async create(
+    from = new Date(Date.now() - day),
+    to = new Date(Date.now() + 30 * day),
+  ): Promise<BkashSns> {
+    ownKey ??= promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+    const { privateKey } = await ownKey;
+    return new BkashSns(privateKey, selfSigned(privateKey, from, to));
   }
 
   /** What a GET of an address of SNS gives, for who must not go to Amazon for it. */
