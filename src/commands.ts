@@ -23,6 +23,7 @@ import { providerKeyCommands } from './commands/provider_keys.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
 import { userSet } from './commands/user_set.ts';
+import { voucherCommands } from './commands/vouchers.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -161,6 +162,7 @@ export const commands: Readonly<Record<string, Command>> = {
   ...offerCommands,
   ...probeCommands,
   ...providerKeyCommands,
+  ...voucherCommands,
   verify: {
     usage: 'FILE [--public-key FILE]',
     sentence: 'Check a signed receipt by itself; ends with exit code 1 and what does not fit.',
@@ -172,7 +174,9 @@ export const commands: Readonly<Record<string, Command>> = {
     sentence:
       'Prove the books; ends with exit code 1 and the ids of the rows that lie. --history: how the last audits went.',
     options: { history: { type: 'boolean' } },
-    run: withDatabase(auditBooks),
+    run: withDatabase((given, database) =>
+      given.values.history === true ? auditsBefore(database.sql) : auditNow(database.owner()),
+    ),
   },
 };
 
@@ -392,8 +396,4 @@ async function showWallet(given: Arguments, database: Database): Promise<Said> {
   const more = page.next ? [`There is more: --cursor ${cursorText(page.next)}`] : [];
   const balance = `Balance of ${account.email}: $${formatUsd(page.balance)}`;
   return { json, text: [balance, ...lines, ...more].join('\n') };
-}
-
-async function auditBooks(given: Arguments, database: Database): Promise<Said> {
-  return given.values.history === true ? auditsBefore(database.sql) : auditNow(database.owner());
 }

@@ -27,6 +27,8 @@ export const errors = {
   model_not_found: [404, 'Model not found.'],
   no_allowed_provider: [404, 'No allowed providers are available for this request.'],
   not_found: [404, 'Not found.'],
+  voucher_unknown: [404, 'There is no such voucher.'],
+  voucher_refused: [409, 'This voucher cannot be redeemed.'],
   email_registered: [409, 'Email already registered.'],
   payment_conflict: [409, 'The payment is not in a state that allows this.'],
   idempotency_key_reused: [409, 'This Idempotency-Key was used for another request.'],

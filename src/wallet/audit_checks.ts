@@ -246,6 +246,11 @@ const ofTheRest: readonly Check[] = [
     scope: 'whole',
     rows: () => 'SELECT id, detail FROM payments_wrong()',
   },
+  {
+    name: 'a voucher is in the books as often as it was redeemed',
+    scope: 'whole',
+    rows: () => 'SELECT id, detail FROM vouchers_wrong()',
+  },
   seal('a hold is as the ledger wrote it', 'whole', 'holds'),
   {
     name: 'a limited key holds what its open requests hold',
