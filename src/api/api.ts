@@ -18,6 +18,7 @@ import { type Endpoint, type Handler, rawForAnyone, type Site } from './endpoint
 import { addKey, editKey, keys, removeKey, showKey } from './keys.ts';
 import { openApiDocument } from './openapi.ts';
 import { checkOrigin, type Visit, visitOf } from './visit.ts';
+import { makeVouchers, redeem, showVouchers, switchVouchersOff, vouchers } from './vouchers.ts';
 import { wallet } from './wallet.ts';
 
 export const endpoints: readonly Endpoint[] = [
@@ -36,6 +37,16 @@ export const endpoints: readonly Endpoint[] = [
   { method: 'PATCH', path: '/api/keys/:id', who: 'session', handler: editKey },
   { method: 'DELETE', path: '/api/keys/:id', who: 'session', handler: removeKey },
   { method: 'GET', path: '/api/wallet', who: 'session', handler: wallet },
+  { method: 'POST', path: '/api/vouchers/redeem', who: 'session', handler: redeem },
+  { method: 'GET', path: '/api/admin/vouchers', who: 'admin', handler: vouchers },
+  { method: 'POST', path: '/api/admin/vouchers', who: 'admin', handler: makeVouchers },
+  { method: 'GET', path: '/api/admin/vouchers/:id', who: 'admin', handler: showVouchers },
+  {
+    method: 'POST',
+    path: '/api/admin/vouchers/:id/disable',
+    who: 'admin',
+    handler: switchVouchersOff,
+  },
 ];
 
 /** The application that answers every path under /api. */
