@@ -76,7 +76,15 @@ export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wi
       param: 'amount',
       message: `A payment must be from ৳${least} to ৳${most}; this one would be ৳${formatTaka(amount)}.`,
     });
-  const fee = feeOf(amount, own.fee);
+  return priceOf(rules, method, rate, amount);
+}
+
+/**
+ * What an amount gives, whatever the bounds: for money that is there.
+ * @throws ApiError invalid_request for an amount that the fee eats up
+ */
+export function priceOf(rules: PaymentRules, method: MethodId, rate: number, amount: Paisa): Quote {
+  const fee = feeOf(amount, rules.methods[method].fee);
   if (fee >= amount)
     throw new ApiError('invalid_request', {
       param: 'amount',

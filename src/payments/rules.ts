@@ -112,6 +112,13 @@ export async function currentRules(sql: Statements): Promise<RulesVersion> {
   return { id: row?.id ?? null, content: contents.parse(row?.content ?? {}) };
 }
 
+/** The rules that a payment was quoted by. @param id null: of the time before any were set */
+export async function rulesNamed(sql: Statements, id: number | null): Promise<PaymentRules> {
+  const [row] = await sql<{ content: unknown }[]>`
+    SELECT content FROM payment_rules WHERE id = ${id}`;
+  return contents.parse(row?.content ?? {});
+}
+
 /**
  * Puts new rules in force, for quotes from now on.
  * @param given members that change; those that are left out keep what they are

@@ -27,6 +27,8 @@ export interface Occasion {
   /** `browser`, `provider`, `server`, `user`, or the address of an admin. */
   readonly actor: string;
   readonly claim?: Claim | null;
+  /** What the provider has said of it already, where it was found in another way; then it is not asked. */
+  readonly truth?: Truth;
 }
 
 /** Longer than a provider may take for a capture and a question after it; ms. */
@@ -46,12 +48,14 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   if (!payment) return paymentOf(desk.sql, id);
   try {
     const method = methodOf(desk, payment.method);
-    const truth = await truthOf(desk, method, payment, occasion);
-    const heard = await paymentOf(desk.sql, id);
-    const verdict = verdictOn(heard, method, truth, occasion.claim?.claims ?? null, Date.now());
+    const truth = occasion.truth
+      ? await heard(desk, payment, occasion.actor, occasion.truth)
+      : await truthOf(desk, method, payment, occasion);
+    const now = await paymentOf(desk.sql, id);
+    const verdict = verdictOn(now, method, truth, occasion.claim?.claims ?? null, Date.now());
     if (verdict.state === 'verified')
-      return await verifyAndCredit(desk, heard, truth, occasion.actor);
-    return await become(desk, heard, verdict, method, occasion.actor);
+      return await verifyAndCredit(desk, now, truth, occasion.actor);
+    return await become(desk, now, verdict, method, occasion.actor);
   } finally {
     await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${id}`.catch(
       (error: unknown) => {

@@ -1,0 +1,218 @@
+/**
+ * "Paid but not credited?": the payer says which transaction it was, and the provider is asked. A TrxID alone credits nothing,
+ * as anybody may have seen it: either the provider binds it to a payment of the account, or a person decides.
+ */
+import type { Statements } from '../db/database.ts';
+import { ApiError } from '../errors.ts';
+import { learnProviderId } from './claimed_id.ts';
+import { bareTrxId, claimFor, ownerOf } from './claims.ts';
+import { type Desk, methodNamed } from './desk.ts';
+import type { PaymentMethod, Truth } from './method.ts';
+import { note, type Payment, paymentColumns, paymentOf } from './payment.ts';
+import { settle } from './settle.ts';
+
+export interface RescueCall {
+  readonly userId: string;
+  /** As the user spells it. */
+  readonly method: string;
+  readonly trxId: string;
+  /** null: any of the account's. */
+  readonly paymentId: string | null;
+}
+
+export interface Rescued {
+  /** credited: it is in the wallet · waiting: it is paid, and credited later · review: a person looks at it · refused: the sentence says why */
+  readonly outcome: 'credited' | 'waiting' | 'review' | 'refused';
+  readonly sentence: string;
+  /** The payment that it is about; null where it is about none of the account's. */
+  readonly payment: Payment | null;
+}
+
+const mostTries = 10;
+const triesMs = 3_600_000;
+/** Of the latest payments of an account, so many are asked about. */
+const mostPayments = 5;
+
+/**
+ * @throws ApiError invalid_request for what is no TrxID; rate_limit_exceeded; not_found for a payment that is not the account's own
+ */
+export async function rescue(desk: Desk, call: RescueCall): Promise<Rescued> {
+  const method = methodNamed(desk, call.method);
+  const trxId = bareTrxId(call.trxId.replace(/[\s\u200b-\u200d\ufeff]+/g, ''));
+  if (!/^[A-Z0-9]{6,20}$/.test(trxId))
+    throw new ApiError('invalid_request', {
+      param: 'trxId',
+      message: 'Enter the TrxID from the message that your wallet sent, such as CK250NROQ5.',
+    });
+  const candidates = await beginTry(desk, method, trxId, call);
+  const rescued = await tryAll(desk, method, trxId, call, candidates);
+  const about = rescued.payment ?? candidates[0];
+  if (about)
+    await note(desk.sql, about.id, {
+      kind: 'rescue',
+      actor: 'server',
+      sentence: rescued.sentence,
+      detail: { trxId, outcome: rescued.outcome },
+    });
+  return rescued;
+}
+
+/** Counts the try, and returns the payments that it may be about, the latest first. */
+async function beginTry(
+  { sql: pool }: Desk,
+  method: PaymentMethod,
+  trxId: string,
+  { userId, paymentId }: RescueCall,
+): Promise<readonly Payment[]> {
+  return pool.begin(async (sql) => {
+    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR UPDATE`;
+    const payments = await sql<Payment[]>`
+      SELECT ${paymentColumns(sql)} FROM payments p
+      WHERE user_id = ${userId} AND method = ${method.id} AND (${paymentId}::uuid IS NULL OR id = ${paymentId}::uuid)
+      ORDER BY id DESC LIMIT ${mostPayments}`;
+    const [first] = payments;
+    if (!first && paymentId !== null)
+      throw new ApiError('not_found', { message: 'There is no such payment.' });
+    const [use] = await sql<{ tries: number }[]>`
+      SELECT count(*)::int AS tries FROM payment_events e JOIN payments p ON p.id = e.payment
+      WHERE p.user_id = ${userId} AND e.kind = 'rescue' AND e.actor = 'user' AND e.at > now() - ${triesMs} * interval '1 ms'`;
+    if ((use?.tries ?? 0) >= mostTries)
+      throw new ApiError('rate_limit_exceeded', {
+        message: 'Too many transactions were asked about. Try again later, or write to support.',
+        retryAfterMs: triesMs,
+      });
+    if (first)
+      await note(sql, first.id, {
+        kind: 'rescue',
+        actor: 'user',
+        sentence: `You asked about transaction ${trxId}.`,
+        detail: { trxId },
+      });
+    return payments;
+  });
+}
+
+async function tryAll(
+  desk: Desk,
+  method: PaymentMethod,
+  trxId: string,
+  call: RescueCall,
+  candidates: readonly Payment[],
+): Promise<Rescued> {
+  const owned = await told(desk, trxId, call.userId);
+  if (owned) return owned;
+  if (candidates.length === 0)
+    return refused(`You have begun no payment by ${method.name}: begin one, and pay on its page.`);
+  const asked: Payment[] = [];
+  for (const candidate of candidates) {
+    const known = await learnProviderId(desk, candidate, null, 'user');
+    asked.push(await settle(desk, known.id, { actor: 'user' }));
+  }
+  const found = await told(desk, trxId, call.userId);
+  if (found) return found;
+  const open = asked.filter(({ state, rejectedAt }) => unpaid.has(state) && !rejectedAt);
+  const [latest] = open;
+  if (!latest)
+    return refused(
+      `None of your payments by ${method.name} is without credit, and this transaction belongs to none of them.`,
+    );
+  if (method.search) return searched(desk, method, trxId, open);
+  if (latest.providerId !== null && method.id !== 'manual')
+    return refused(
+      `${method.name} does not call your payment of ${dayOf(latest)} paid${latest.reason ? `: ${latest.reason}` : '.'} If it was paid, it will be credited as soon as ${method.name} says so.`,
+      latest,
+    );
+  // Nobody can be asked by what we know: the operator can look at the provider's own pages.
+  return forPerson(desk, latest, trxId, `A person looks for transaction ${trxId}.`);
+}
+
+const unpaid: ReadonlySet<Payment['state']> = new Set([
+  'pending',
+  'failed',
+  'cancelled',
+  'expired',
+  'needs_review',
+]);
+
+function refused(sentence: string, payment: Payment | null = null): Rescued {
+  return { outcome: 'refused', sentence, payment };
+}
+
+function dayOf({ createdAt }: Payment): string {
+  return createdAt.toISOString().slice(0, 10);
+}
+
+/** What there is to say of a transaction that a payment has; null where none has it. */
+async function told({ sql }: Desk, trxId: string, userId: string): Promise<Rescued | null> {
+  const payment = await ownerOf(sql, trxId);
+  if (!payment) return null;
+  if (payment.userId !== userId) return refused('This transaction belongs to another payment.');
+  const { creditedAt, heldUntil, state } = payment;
+  if (state === 'refunded')
+    return { outcome: 'refused', sentence: 'This payment was credited and refunded.', payment };
+  if (creditedAt) {
+    const sentence = `This transaction was credited at ${creditedAt.toISOString()}.`;
+    return { outcome: 'credited', sentence, payment };
+  }
+  const at = heldUntil ? `at ${heldUntil.toISOString()}` : 'in a moment';
+  return { outcome: 'waiting', sentence: `The payment is confirmed, and credited ${at}.`, payment };
+}
+
+async function searched(
+  desk: Desk,
+  method: PaymentMethod,
+  trxId: string,
+  open: readonly Payment[],
+): Promise<Rescued> {
+  const truth = (await method.search?.(trxId)) ?? null;
+  if (truth?.state !== 'paid') return refused(whyNotFound(method, truth), open[0]);
+  if (truth.trxId !== trxId) return refused(`${method.name} named another transaction.`, open[0]);
+  if (truth.foreign) return refused(truth.foreign, open[0]);
+  const bound = open.find(({ invoice }) => invoice === truth.invoice);
+  if (truth.invoice !== null && !bound)
+    return refused('This transaction was paid for another invoice.', open[0]);
+  if (bound) {
+    const settled = await settle(desk, bound.id, { actor: 'user', truth });
+    const owned = await told(desk, trxId, settled.userId);
+    return (
+      owned ?? {
+        outcome: 'review',
+        sentence: settled.reason ?? 'A person looks at it.',
+        payment: settled,
+      }
+    );
+  }
+  const fitting = open.find(({ amount }) => amount === truth.amount);
+  if (!fitting)
+    return refused('None of your payments that wait has the amount of this transaction.', open[0]);
+  const reason = `${method.name} knows transaction ${trxId}, but not which payment it is for: a person looks at it.`;
+  return forPerson(desk, fitting, trxId, reason);
+}
+
+function whyNotFound({ name }: PaymentMethod, truth: Truth | null): string {
+  if (!truth || truth.evidence.httpStatus === null || truth.evidence.httpStatus >= 500)
+    return `${name} does not answer at the moment. Try again in a few minutes.`;
+  if (truth.state === 'unknown')
+    return `${name} knows no such transaction${truth.reason ? `: ${truth.reason}` : '.'}`;
+  return `${name} says that this transaction is not completed.`;
+}
+
+async function forPerson(
+  desk: Desk,
+  payment: Payment,
+  trxId: string,
+  reason: string,
+): Promise<Rescued> {
+  try {
+    const claimed = await desk.sql.begin(async (sql: Statements) => {
+      await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR UPDATE`;
+      const now = await paymentOf(sql, payment.id);
+      return claimFor(sql, desk, now, { trxId, sentTo: null, sender: null }, reason);
+    });
+    return { outcome: 'review', sentence: reason, payment: claimed };
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'payment_conflict')
+      return refused(error.message, payment);
+    throw error;
+  }
+}
