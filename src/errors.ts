@@ -28,6 +28,7 @@ export const errors = {
   no_allowed_provider: [404, 'No allowed providers are available for this request.'],
   not_found: [404, 'Not found.'],
   voucher_unknown: [404, 'There is no such voucher.'],
+  payment_not_credited: [409, 'This payment has not been credited.'],
   voucher_refused: [409, 'This voucher cannot be redeemed.'],
   email_registered: [409, 'Email already registered.'],
   payment_conflict: [409, 'The payment is not in a state that allows this.'],

@@ -3,6 +3,13 @@
 import { choice, form, integer, type Setting, text, url } from './setting.ts';
 
 export const paymentSettings = {
+  sellerName: text('SELLER_NAME', 'AK AI CORE', 'Who sells, as receipts of payments name it.'),
+  sellerAddress: text('SELLER_ADDRESS', '', 'Address of the seller on receipts of payments.'),
+  sellerBin: text(
+    'SELLER_BIN',
+    '',
+    'Business identification number (BIN) of the seller on receipts of payments.',
+  ),
   bkashBaseUrl: url(
     'BKASH_BASE_URL',
     '',

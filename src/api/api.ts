@@ -17,6 +17,7 @@ import {
 import { type Endpoint, type Handler, rawForAnyone, type Site } from './endpoint.ts';
 import { addKey, editKey, keys, removeKey, showKey } from './keys.ts';
 import { openApiDocument } from './openapi.ts';
+import { receipt } from './receipts.ts';
 import { checkOrigin, type Visit, visitOf } from './visit.ts';
 import { makeVouchers, redeem, showVouchers, switchVouchersOff, vouchers } from './vouchers.ts';
 import { wallet } from './wallet.ts';
@@ -37,6 +38,7 @@ export const endpoints: readonly Endpoint[] = [
   { method: 'PATCH', path: '/api/keys/:id', who: 'session', handler: editKey },
   { method: 'DELETE', path: '/api/keys/:id', who: 'session', handler: removeKey },
   { method: 'GET', path: '/api/wallet', who: 'session', handler: wallet },
+  { method: 'GET', path: '/api/topups/:id/receipt.pdf', who: 'session', handler: receipt },
   { method: 'POST', path: '/api/vouchers/redeem', who: 'session', handler: redeem },
   { method: 'GET', path: '/api/admin/vouchers', who: 'admin', handler: vouchers },
   { method: 'POST', path: '/api/admin/vouchers', who: 'admin', handler: makeVouchers },

@@ -37,3 +37,9 @@ export function formatTaka(amount: Paisa): string {
   const digits = String(Math.abs(amount)).padStart(3, '0');
   return `${amount < 0 ? '-' : ''}${digits.slice(0, -2)}.${digits.slice(-2)}`;
 }
+
+/** @param rate taka a US dollar × 10⁶, as quotes have it; with two decimals at least: 122500000 → "122.50" */
+export function formatRate(rate: number): string {
+  const digits = String(rate).padStart(7, '0');
+  return `${digits.slice(0, -6)}.${digits.slice(-6).replace(/0{1,4}$/, '')}`;
+}
