@@ -1,7 +1,17 @@
 /** Every setting: its environment variable, parser, default and sentence. `.env.example` and docs/settings.md come from this table. */
 
 import { paymentSettings } from './payment-settings.ts';
-import { choice, form, integer, type Setting, SettingError, text, url, usd } from './setting.ts';
+import {
+  choice,
+  form,
+  hidden,
+  integer,
+  type Setting,
+  SettingError,
+  text,
+  url,
+  usd,
+} from './setting.ts';
 
 const day = 86_400_000;
 
@@ -75,6 +85,19 @@ export const settings = {
     ['open', 'closed'],
     'open',
     'Whether people may make accounts for themselves; closed: only `akai user create` makes them.',
+  ),
+  smtpUrl: hidden(
+    'SMTP_URL',
+    (value) => URL.canParse(value) && /^smtps?:$/.test(new URL(value).protocol),
+    'an address such as smtp://user:password@mail.example.com:587',
+    'Mail server, such as smtp://user:password@mail.example.com:587 or smtps://…:465; needs TLS unless it is this machine or the address ends in ?requireTLS=false. Empty: mails wait in the outbox, which a sandbox shows at /sandbox/mail.',
+  ),
+  mailFrom: form(
+    'MAIL_FROM',
+    '',
+    /^[^\r\n<>@]*<[^\s<>@]+@[^\s<>@]+>$|^[^\s<>@]+@[^\s<>@]+$/,
+    'an address such as no-reply@akaicore.space or AK AI CORE <no-reply@akaicore.space>',
+    'Who mails come from, such as AK AI CORE <no-reply@akaicore.space>; empty means no-reply at the host of PUBLIC_URL.',
   ),
   ownKeys: choice(
     'OWN_KEYS',

@@ -12,11 +12,14 @@ import type { Said } from './commands/said.ts';
 import { type Config, isLoopback, isReal, isWhole, providerVariables } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ensureDataDir } from './db/place.ts';
+import { outboxState } from './mail/outbox.ts';
 import { recoveryState } from './wallet/instances.ts';
 
 const leastNode = 24;
 const leastFreeBytes = 1_000_000_000;
 const mostClockGapMs = 2000;
+/** Mail that waits for longer does not get through. */
+const lateMinutes = 15;
 
 /** Runs every check, also after one has failed. Failed when there is a problem; warnings pass. */
 export async function doctor(config: Config): Promise<Said> {
@@ -88,6 +91,7 @@ async function databaseChecks(config: Config): Promise<Check[]> {
       ok('Mode', config.mode === 'live' ? 'live: real money' : 'sandbox: play money'),
       await clock(database),
       await recovery(database, config),
+      await mail(database, config),
       ...(await routingChecks(database.sql, config)),
     ];
   } catch (error) {
@@ -141,6 +145,19 @@ async function recovery({ sql }: Database, { recoveryGraceMs }: Config): Promise
   if (serving === 0) return warning(name, detail, 'Start the server: it settles them by itself.');
   if (overdue === 0) return ok(name, `${detail}, as soon as their leases have run out`);
   return warning(name, detail, 'They should be settled by now: read the log of the server.');
+}
+
+async function mail({ sql }: Database, { smtpUrl, mode }: Config): Promise<Check> {
+  const name = 'Mail';
+  const { waiting, oldestMinutes, givenUp } = await outboxState(sql);
+  const box = `${waiting} waiting, the oldest for ${oldestMinutes} min, ${givenUp} given up in a week`;
+  if (!smtpUrl && mode === 'sandbox')
+    return ok(name, `no SMTP_URL: ${box}; /sandbox/mail shows them`);
+  if (!smtpUrl)
+    return warning(name, `no SMTP_URL: ${box}`, 'Set SMTP_URL: nobody gets a mail until then.');
+  if (givenUp > 0 || oldestMinutes > lateMinutes)
+    return warning(name, box, 'Read the log of the server: it says why mails do not get through.');
+  return ok(name, box);
 }
 
 async function secret(config: Config): Promise<Check> {

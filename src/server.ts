@@ -19,7 +19,10 @@ import { routingState } from './gateway/routing_state.ts';
 import { UpstreamBroken } from './gateway/upstream.ts';
 import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
+import { MailSender } from './mail/sender.ts';
+import { addAccountPages } from './pages/account.ts';
 import { announcement } from './pages/announcement.ts';
+import { addMailPages } from './pages/mail.ts';
 import { buildPages } from './pages/pages.ts';
 import {
   answerStore,
@@ -90,6 +93,7 @@ export async function startServer(
     await rememberPrices(database.sql, api.routes.versions);
     undo.unshift(await startRouting(config, api, database, log));
     undo.unshift(await keepBooks(config, database, log));
+    undo.unshift(startMail(config, database, log));
     await Promise.all([startLease(config, lease, database), startApi(api, answers, database)]);
     undo.unshift(() => api.ledger.checkpoints.close().then(() => lease.stop()));
     undo.unshift(() => api.kept.stop());
@@ -132,6 +136,7 @@ function website(
   config: Config,
   { database, api, secret, origin, key, traffic, log }: WebsiteParts,
 ): Listener {
+  const signIn = new SignIn(database.sql, config);
   const pages = buildPages({
     config,
     origin: () => origin,
@@ -140,12 +145,15 @@ function website(
     metrics: metricsSource(database, api, traffic),
     report: (error) => log('error', 'a page failed', error),
   });
+  const about = { config, sql: database.sql, signIn };
+  addAccountPages(pages, about);
+  if (config.mode === 'sandbox') addMailPages(pages, about);
   const site = buildSiteApi({
     config,
     sql: database.sql,
     statements: api.statements,
     origin: () => origin,
-    signIn: new SignIn(database.sql, config),
+    signIn,
     sessionSecret: sessionSecret(secret),
     others: described,
     report: (message, error) => log('error', message, error),
@@ -214,6 +222,14 @@ function listenFailure({ host, port }: Config, code: string): string {
 
 function notReady(request: IncomingMessage, response: ServerResponse): void {
   new Exchange(request, response).fail(new ApiError('starting', { retryAfterMs: 1000 }));
+}
+
+/** Sends mails, where there is a server for them. Returns what stops it. */
+function startMail(config: Config, { sql }: Database, log: Log): () => Promise<void> {
+  if (!config.smtpUrl) return async () => {};
+  const sender = new MailSender(sql, config, log);
+  sender.start();
+  return () => sender.stop();
 }
 
 /** Adds up days and audits by and by, beside the requests. Returns what stops it. */

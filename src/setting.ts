@@ -85,3 +85,17 @@ export function form(
   };
   return { variable, parse, fallback, sentence };
 }
+
+/** The same for text that nobody may read over a shoulder: the sentence about a wrong one does not show it. */
+export function hidden(
+  variable: string,
+  isGood: (text: string) => boolean,
+  rule: string,
+  sentence: string,
+): Setting<string> {
+  const parse = (value: string): string => {
+    if (!isGood(value)) throw new SettingError(`${variable} must be ${rule}.`);
+    return value;
+  };
+  return { variable, parse, fallback: '', sentence };
+}

@@ -14,6 +14,27 @@ function bucketOf(what: string, whose: string): string {
   return `${what} ${hash('sha256', whose, 'base64url').slice(0, 22)}`;
 }
 
+async function take(
+  sql: Sql,
+  what: string,
+  whose: string,
+  { most, everyMs }: Allowance,
+): Promise<number | null> {
+  const [row] = await sql<{ wait: number | null }[]>`
+    SELECT attempt_take(${bucketOf(what, whose)}, ${most}, ${everyMs}) AS wait`;
+  return row?.wait ?? null;
+}
+
+/** Takes one try, if there is one. */
+export async function hasAttempt(
+  sql: Sql,
+  what: string,
+  whose: string,
+  allowed: Allowance,
+): Promise<boolean> {
+  return (await take(sql, what, whose, allowed)) === null;
+}
+
 /**
  * Takes one try. It is taken before the attempt is made, so that many at once are counted, too.
  * @throws ApiError too_many_attempts with the time until there is one
@@ -22,11 +43,9 @@ export async function takeAttempt(
   sql: Sql,
   what: string,
   whose: string,
-  { most, everyMs }: Allowance,
+  allowed: Allowance,
 ): Promise<void> {
-  const [row] = await sql<{ wait: number | null }[]>`
-    SELECT attempt_take(${bucketOf(what, whose)}, ${most}, ${everyMs}) AS wait`;
-  const wait = row?.wait ?? null;
+  const wait = await take(sql, what, whose, allowed);
   if (wait !== null) throw new ApiError('too_many_attempts', { retryAfterMs: wait });
 }
 

@@ -7,7 +7,7 @@ import type { Config } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { createAccount, findAccount } from './accounts.ts';
-import { type Allowance, returnAttempt, takeAttempt } from './attempts.ts';
+import { type Allowance, hasAttempt, returnAttempt, takeAttempt } from './attempts.ts';
 import type { Auth } from './auth.ts';
 import { neighbourhood } from './networks.ts';
 import type { Language } from './sessions.ts';
@@ -31,12 +31,15 @@ const failures: Readonly<Record<'address' | 'both' | 'account', Allowance>> = {
   account: { most: 100, everyMs: hourMs },
 };
 const signUps: Allowance = { most: 20, everyMs: hourMs };
-/** Mails that strangers can make us send to an address. */
-const mails: Allowance = { most: 5, everyMs: hourMs };
+/** Mails with links: to one account, and asked for from one address. */
+const mails: Readonly<Record<'account' | 'address', Allowance>> = {
+  account: { most: 5, everyMs: hourMs },
+  address: { most: 20, everyMs: hourMs },
+};
 const linkMs = { verify: 24 * hourMs, reset: hourMs };
 const mostUserAgent = 300;
 
-export type Link = keyof typeof linkMs;
+type Link = keyof typeof linkMs;
 
 /** What a link in a mail is kept under; the library's own name for the second. */
 const linkNames: Readonly<Record<Link, string>> = {
@@ -149,8 +152,7 @@ export class SignIn {
 
   /**
    * A token that is good once, for a day (verify) or an hour (reset), for a link in a mail.
-   * @returns null where no account has the address, or it is switched off
-   * @throws ApiError too_many_attempts when the address got many mails of late
+   * @returns null where no account has the address, it is switched off, or got many mails of late
    */
   async linkToken(
     link: Link,
@@ -158,7 +160,7 @@ export class SignIn {
   ): Promise<{ token: string; email: string; language: Language } | null> {
     const account = await findAccount(this.#sql, email);
     if (!account || account.disabled) return null;
-    await takeAttempt(this.#sql, `mail ${link}`, account.id, mails);
+    if (!(await hasAttempt(this.#sql, `mail ${link} to`, account.id, mails.account))) return null;
     const { internalAdapter } = await (await this.#library()).$context;
     const token = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64url');
     await internalAdapter.createVerificationValue({
@@ -178,11 +180,29 @@ export class SignIn {
       UPDATE users SET email_verified = true, updated_at = now() WHERE id = ${used.value}`;
   }
 
-  /** Uses up the token of a mail and ends all sessions. @throws ApiError invalid_link, invalid_request */
-  async resetPassword(token: string, newPassword: string): Promise<void> {
+  /** Counts a mail that somebody asks for. @throws ApiError too_many_attempts */
+  async countMail({ address }: Asking): Promise<void> {
+    await takeAttempt(this.#sql, 'mail from', neighbourhood(address), mails.address);
+  }
+
+  /**
+   * Uses up the token of a mail and ends all sessions. Who has the mail has proven the address, too.
+   * @throws ApiError invalid_link
+   */
+  async resetPassword(
+    token: string,
+    newPassword: string,
+  ): Promise<{ email: string; language: Language }> {
     const auth = await this.#library();
+    const { internalAdapter } = await auth.$context;
+    const known = await internalAdapter.findVerificationValue(`${linkNames.reset}:${token}`);
     const answer = await auth.api.resetPassword({ body: { token, newPassword }, asResponse: true });
     if (!answer.ok) throw await refusal(answer);
+    const [user] = await this.#sql<{ email: string; language: Language }[]>`
+      UPDATE users SET email_verified = true, updated_at = now() WHERE id = ${known?.value ?? null}
+      RETURNING email, language`;
+    if (!user) throw new ApiError('invalid_link');
+    return user;
   }
 }
 

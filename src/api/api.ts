@@ -6,8 +6,12 @@ import { ApiError, databaseUnavailable, errorBody, errorHeaders } from '../error
 import { isPassing } from '../wallet/failure.ts';
 import {
   changePassword,
+  confirmEmail,
   endOtherSessions,
   endSession,
+  requestReset,
+  requestVerification,
+  resetPassword,
   sessions,
   showSession,
   signIn,
@@ -32,6 +36,10 @@ export const endpoints: readonly Endpoint[] = [
   { method: 'DELETE', path: '/api/auth/sessions', who: 'session', handler: endOtherSessions },
   { method: 'DELETE', path: '/api/auth/sessions/:id', who: 'session', handler: endSession },
   { method: 'POST', path: '/api/auth/password', who: 'session', handler: changePassword },
+  { method: 'POST', path: '/api/auth/password/forgotten', who: 'anyone', handler: requestReset },
+  { method: 'POST', path: '/api/auth/password/reset', who: 'anyone', handler: resetPassword },
+  { method: 'POST', path: '/api/auth/email', who: 'session', handler: requestVerification },
+  { method: 'POST', path: '/api/auth/email/confirm', who: 'anyone', handler: confirmEmail },
   { method: 'GET', path: '/api/keys', who: 'session', handler: keys },
   { method: 'POST', path: '/api/keys', who: 'session', handler: addKey },
   { method: 'GET', path: '/api/keys/:id', who: 'session', handler: showKey },

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { endSessions, listSessions, ownerOfSession, type User } from '../accounts/sessions.ts';
 import { ApiError } from '../errors.ts';
+import { mailLink, mailPasswordChanged } from '../mail/account_mails.ts';
 import { forAnyone, forUser } from './endpoint.ts';
 import { email, id, language, moment, password } from './forms.ts';
 
@@ -41,9 +42,11 @@ export const signUp = forAnyone({
   status: 201,
   answer: account,
   errors: ['email_registered', 'sign_up_closed', 'too_many_attempts'],
-  handle: async ({ site: { signIn }, body: { name, ...given }, visit }) => {
+  handle: async ({ site, body: { name, ...given }, visit }) => {
+    const { signIn } = site;
     const wanted = { language: visit.language, ...given, ...(name ? { name } : {}) };
     const made = await signIn.signUp(wanted, visit);
+    await mailLink(site, 'verify', await signIn.linkToken('verify', made.email));
     const { user, cookies } = await signIn.signIn(made.email, given.password, visit);
     visit.setCookies(cookies);
     return { user };
@@ -131,9 +134,61 @@ export const changePassword = forUser({
   status: 204,
   answer: z.null(),
   errors: ['too_many_attempts'],
-  handle: async ({ site: { signIn }, user, body, visit }) => {
+  handle: async ({ site, user, body, visit }) => {
     const { currentPassword: current, newPassword: next } = body;
-    visit.setCookies(await signIn.changePassword(user.id, { current, next }, visit));
+    visit.setCookies(await site.signIn.changePassword(user.id, { current, next }, visit));
+    await mailPasswordChanged(site, user);
+    return null;
+  },
+});
+
+export const requestReset = forAnyone({
+  summary: 'Mail a link for a new password. It says nothing of whether there is such an account.',
+  body: z.strictObject({ email }),
+  status: 202,
+  answer: z.object({}),
+  errors: ['too_many_attempts'],
+  handle: async ({ site, body, visit }) => {
+    await site.signIn.countMail(visit);
+    await mailLink(site, 'reset', await site.signIn.linkToken('reset', body.email));
+    return {};
+  },
+});
+
+const token = z.string().min(1).max(200);
+
+export const resetPassword = forAnyone({
+  summary: 'Set a new password with the token of a mail. All sessions end.',
+  body: z.strictObject({ token, newPassword: password }),
+  status: 204,
+  answer: z.null(),
+  errors: ['invalid_link'],
+  handle: async ({ site, body }) => {
+    await mailPasswordChanged(site, await site.signIn.resetPassword(body.token, body.newPassword));
+    return null;
+  },
+});
+
+export const requestVerification = forUser({
+  summary: 'Mail a link once more that proves the address of the account.',
+  status: 202,
+  answer: z.object({}),
+  errors: ['too_many_attempts'],
+  handle: async ({ site, user, visit }) => {
+    await site.signIn.countMail(visit);
+    await mailLink(site, 'verify', await site.signIn.linkToken('verify', user.email));
+    return {};
+  },
+});
+
+export const confirmEmail = forAnyone({
+  summary: 'Prove the address of an account with the token of a mail.',
+  body: z.strictObject({ token }),
+  status: 204,
+  answer: z.null(),
+  errors: ['invalid_link'],
+  handle: async ({ site, body }) => {
+    await site.signIn.verifyEmail(body.token);
     return null;
   },
 });

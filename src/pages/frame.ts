@@ -1,8 +1,10 @@
 /** The frame around every page: head, header, footer, style. No file besides the page itself is ever asked for. */
 
 import { createHash } from 'node:crypto';
+import type { Context } from 'hono';
 import { html, raw } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
+import type { Config } from '../config.ts';
 import { type Language, textsOf } from './language.ts';
 import { style } from './style.ts';
 
@@ -49,10 +51,12 @@ interface Page {
   readonly title: string;
   readonly sandbox: boolean;
   readonly main: Html;
+  /** The same page in the other language; `?lang=…` where it is not said. */
+  readonly languageLink?: string;
 }
 
 /** A whole page. */
-export function page({ language, title, sandbox, main }: Page): Html {
+function page({ language, title, sandbox, main, languageLink }: Page): Html {
   const texts = textsOf(language);
   const other = language === 'en' ? 'bn' : 'en';
   return html`<!doctype html>
@@ -72,7 +76,7 @@ export function page({ language, title, sandbox, main }: Page): Html {
 ${sandbox ? html`<span class="badge">${texts.sandbox}</span>` : ''}
 <nav aria-label="${texts.navigation}">
 <a href="/docs">${texts.documentation}</a>
-<a href="?lang=${other}" hreflang="${other}" lang="${other}">${texts.otherLanguage}</a>
+<a href="${languageLink ?? `?lang=${other}`}" hreflang="${other}" lang="${other}">${texts.otherLanguage}</a>
 </nav>
 </header>
 <main id="main" tabindex="-1">
@@ -81,4 +85,28 @@ ${main}
 <script>${raw(script)}</script>
 </body>
 </html>`;
+}
+
+/** A page may depend on cookie and language, and show what is for one person only: no cache in between keeps it. */
+export async function sendPage(
+  c: Context,
+  { mode }: Config,
+  content: Omit<Page, 'sandbox'>,
+): Promise<Response> {
+  c.header('cache-control', 'private, no-cache');
+  c.header('vary', 'accept, accept-language, cookie');
+  return c.html(await page({ ...content, sandbox: mode === 'sandbox' }));
+}
+
+/** For a page with a form, which goes back to where it came from. */
+export const formPolicy = securityHeaders['content-security-policy']?.replace(
+  "form-action 'none'",
+  "form-action 'self'",
+);
+
+/** A title and a sentence, and ways on. */
+export function message(language: Language, title: string, sentence: string): Html {
+  const texts = textsOf(language);
+  return html`<div class="hero"><h1>${title}</h1><p>${sentence}</p></div>
+<section><ul class="links"><li><a href="/">${texts.home}</a></li><li><a href="/docs">${texts.documentation}</a></li></ul></section>`;
 }

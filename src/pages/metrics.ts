@@ -38,6 +38,11 @@ const forwarding = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
 export function mayReadMetrics(c: Context, config: Config): boolean {
   const { metricsToken: token } = config;
   if (token !== '') return isSame(c.req.header('authorization') ?? '', `Bearer ${token}`);
+  return isFromThisMachine(c, config);
+}
+
+/** Whether the one who asks sits at this machine, of a sandbox that is for it alone. */
+export function isFromThisMachine(c: Context, config: Config): boolean {
   // What a proxy passes on need not say so: where one may be in front, nobody is known to be here.
   if (!isForThisMachine(config)) return false;
   if (forwarding.some((name) => c.req.header(name) !== undefined)) return false;

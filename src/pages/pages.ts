@@ -7,7 +7,7 @@ import { type Config, isReal } from '../config.ts';
 import { ApiError, errorBody, errorHeaders } from '../errors.ts';
 import { requestIdOf, timeOrderedId } from '../ids.ts';
 import { type Document, readDocuments } from './documents.ts';
-import { type Html, page, securityHeaders } from './frame.ts';
+import { type Html, message, securityHeaders, sendPage } from './frame.ts';
 import { healthCheck } from './health.ts';
 import { home } from './home.ts';
 import { fill, type Language, textsOf, visitorLanguage } from './language.ts';
@@ -40,7 +40,8 @@ export function buildPages(context: PagesContext): Hono {
 
   app.use(async (c, next) => {
     await next();
-    for (const [name, value] of Object.entries(securityHeaders)) c.header(name, value);
+    for (const [name, value] of Object.entries(securityHeaders))
+      if (!c.res.headers.has(name)) c.header(name, value);
     if (config.publicUrl.startsWith('https:'))
       c.header('strict-transport-security', 'max-age=31536000');
   });
@@ -66,14 +67,18 @@ export function buildPages(context: PagesContext): Hono {
       documents: await documents(),
     });
     const title = `AK AI CORE: ${textsOf(language).tagline.replace('\n', ' ')}`;
-    return send(c, config, { language, title, main });
+    return sendPage(c, config, { language, title, main });
   });
   app.get('/docs', async (c) => {
     const [first] = await documents();
     if (first) return c.redirect(`/docs/${first.slug}${new URL(c.req.url).search}`);
     const language = visitorLanguage(c);
     const { documentation: title, noDocumentation } = textsOf(language);
-    return send(c, config, { language, title, main: message(language, title, noDocumentation) });
+    return sendPage(c, config, {
+      language,
+      title,
+      main: message(language, title, noDocumentation),
+    });
   });
   app.get('/docs/:page', async (c) => {
     const all = await documents();
@@ -81,7 +86,7 @@ export function buildPages(context: PagesContext): Hono {
     if (!document) return c.notFound();
     const language = visitorLanguage(c);
     const title = `${document.title} · AK AI CORE`;
-    return send(c, config, { language, title, main: documentation(language, document, all) });
+    return sendPage(c, config, { language, title, main: documentation(language, document, all) });
   });
   app.notFound((c) => notFound(c, config));
   app.onError((error, c) => {
@@ -103,7 +108,7 @@ async function notFound(c: Context, config: Config): Promise<Response> {
   const { missingTitle: title, missing } = textsOf(language);
   c.status(404);
   const main = message(language, title, fill(missing, { path: c.req.path }));
-  return send(c, config, { language, title, main });
+  return sendPage(c, config, { language, title, main });
 }
 
 async function broken(c: Context, config: Config, cause: Error): Promise<Response> {
@@ -111,23 +116,12 @@ async function broken(c: Context, config: Config, cause: Error): Promise<Respons
   const language = visitorLanguage(c);
   const { brokenTitle: title, broken: sentence } = textsOf(language);
   c.status(500);
-  return send(c, config, { language, title, main: message(language, title, sentence) });
+  return sendPage(c, config, { language, title, main: message(language, title, sentence) });
 }
 
 /** People's browsers name text/html; programs do not. */
 function wantsPage(c: Context): boolean {
   return /\btext\/html\b/.test(c.req.header('accept') ?? '');
-}
-
-/** The front page may show a key and every page depends on cookie and language: no cache in between keeps them. */
-async function send(
-  c: Context,
-  { mode }: Config,
-  content: { language: Language; title: string; main: Html },
-): Promise<Response> {
-  c.header('cache-control', 'private, no-cache');
-  c.header('vary', 'accept, accept-language, cookie');
-  return c.html(await page({ ...content, sandbox: mode === 'sandbox' }));
 }
 
 function sendError(error: ApiError): Response {
@@ -136,12 +130,6 @@ function sendError(error: ApiError): Response {
     status: error.status,
     headers: { ...errorHeaders(error), 'x-request-id': id },
   });
-}
-
-function message(language: Language, title: string, sentence: string): Html {
-  const texts = textsOf(language);
-  return html`<div class="hero"><h1>${title}</h1><p>${sentence}</p></div>
-<section><ul class="links"><li><a href="/">${texts.home}</a></li><li><a href="/docs">${texts.documentation}</a></li></ul></section>`;
 }
 
 function documentation(language: Language, document: Document, all: readonly Document[]): Html {

@@ -64,6 +64,16 @@ pre code { font-size: inherit; overflow-wrap: inherit; }
 .documentation nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .97rem; }
 .documentation nav a { text-decoration: none; display: block; padding: .15rem 0; }
 .documentation nav a[aria-current] { color: inherit; font-weight: 700; }
+.form { max-width: 28rem; display: grid; gap: .75rem; justify-items: start; margin-top: 1.5rem; }
+.form label { font-weight: 600; }
+.form input { width: 100%; font: inherit; color: inherit; background: var(--card); border: 1px solid var(--soft); border-radius: .5rem; padding: .6rem .8rem; }
+.form button { font: 600 1rem/1.6 var(--text); color: var(--paper); background: var(--green); border: 0; border-radius: .5rem; padding: .6rem 1.4rem; cursor: pointer; }
+.form input:focus-visible { outline: 3px solid var(--green); outline-offset: 2px; }
+.letter { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; margin-top: 1.5rem; white-space: pre-line; overflow-wrap: anywhere; }
+.letters { list-style: none; margin: 1.5rem 0 0; padding: 0; border-top: 1px solid var(--line); }
+.letters li { border-bottom: 1px solid var(--line); padding: .75rem 0; overflow-wrap: anywhere; }
+.letters a { font-weight: 600; text-decoration: none; }
+.letters small { display: block; color: var(--soft); font-size: .92rem; }
 article { min-width: 0; }
 article > :first-child { margin-top: 0; }
 article h1 { font-size: 2.1rem; }
