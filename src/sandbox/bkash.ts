@@ -80,6 +80,7 @@ export async function startSandboxBkash(): Promise<SandboxBkash> {
     calls: desk.calls,
     baseUrl: (generation) => desk.origin + paths[generation],
     close: async () => {
+      desk.over.abort();
       sns.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -96,6 +97,7 @@ class Desk {
   origin = '';
   readonly faults = new BkashFaults();
   readonly calls: BkashOperation[] = [];
+  readonly over = new AbortController();
   readonly #book: BkashBook;
   readonly #sns: BkashSns;
   readonly #tokens: BkashTokenDesk;
@@ -116,14 +118,21 @@ class Desk {
     }
     this.calls.push(at.operation);
     const fault = this.faults.take(at.operation);
-    if (fault && typeof fault === 'object' && 'ms' in fault && fault.before) await sleep(fault.ms);
+    if (fault && typeof fault === 'object' && 'ms' in fault && fault.before)
+      await this.#pause(fault.ms);
     if (fault && !happens(fault)) {
       sayNothingDone(response, fault, at.generation);
       return;
     }
     const said = this.#said(request, at, body);
-    if (fault && typeof fault === 'object' && 'ms' in fault && !fault.before) await sleep(fault.ms);
+    if (fault && typeof fault === 'object' && 'ms' in fault && !fault.before)
+      await this.#pause(fault.ms);
     say(response, said, fault);
+  }
+
+  /** Ends when the stand-in does. */
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.over.signal });
   }
 
   #said(

@@ -78,6 +78,7 @@ const style = `
 body { margin: 0; font: 1.05rem/1.55 system-ui, "Noto Sans Bengali", "Nirmala UI", "Hind Siliguri", sans-serif; background: var(--paper); color: var(--ink); }
 .sandbox { background: var(--warn); color: var(--warn-ink); text-align: center; padding: .8rem 1rem; }
 .sandbox strong { display: block; font-size: 1.8rem; letter-spacing: .12em; line-height: 1.2; }
+.sandbox strong:lang(bn) { letter-spacing: 0; }
 main { max-width: 27rem; margin: 1.5rem auto; padding: 0 1rem 2rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 1rem; padding: 1.4rem; }
 h1 { margin: 0 0 .2rem; font-size: 1.15rem; font-weight: 600; }
