@@ -154,7 +154,7 @@ const nothingHeard = {
 /** What is known where nothing was heard. @throws what is no failure of the provider */
 function silence(error: unknown): Truth {
   if (error instanceof TokenUnavailable)
-    return { ...nothingHeard, reason: error.message, evidence: error.evidence };
+    return { ...nothingHeard, unsent: true, reason: error.message, evidence: error.evidence };
   if (error instanceof ProviderSilent)
     return { ...nothingHeard, reason: 'bKash did not answer', evidence: error.evidence };
   throw error;
@@ -164,7 +164,7 @@ async function asked(api: BkashApi, { providerId }: PaymentFacts): Promise<Truth
   if (providerId === null) return unopened('query');
   try {
     const answer = await api.call('query', api.ids({ payment: providerId }));
-    return answer.succeeded ? answer.truth() : refused(answer);
+    return answer.succeeded ? answer.truth() : undecided(answer, null);
   } catch (error) {
     return silence(error);
   }
@@ -180,11 +180,13 @@ async function captured(api: BkashApi, payment: PaymentFacts): Promise<Truth> {
   }
   if (answer.succeeded) return answer.truth();
   // What is not certainly refused may have happened: who called asks.
-  if (answer.code === null || meaningOf(answer.code).state === 'unknown') return refused(answer);
+  if (answer.code === null) return undecided(answer, null);
+  const meaning = meaningOf(answer.code);
+  if (meaning.state === 'unknown') return undecided(answer, meaning.says);
   const truth = await asked(api, payment);
   const evidence = both(answer.evidence, truth.evidence);
   if (truth.state === 'paid' || truth.state === 'unknown') return { ...truth, evidence };
-  return { ...truth, state: 'failed', reason: meaningOf(answer.code).says, evidence };
+  return { ...truth, state: 'failed', reason: meaning.says, evidence };
 }
 
 /** @param nonce of a payment by agreement: the id of the agreement */
@@ -203,18 +205,19 @@ async function searched(api: BkashApi, trxId: string): Promise<Truth> {
     const answer = isPath ? await api.call('searchOther', ids) : first;
     if (answer.succeeded) return answer.truth();
     const none = answer.code === '2033' || answer.code === '2002';
-    const reason = none ? 'bKash knows no such transaction of our account' : null;
-    return reason ? { ...refused(answer), reason } : refused(answer);
+    return undecided(answer, none ? 'bKash knows no such transaction of our account' : null);
   } catch (error) {
     return silence(error);
   }
 }
 
 /** An answer that is no success decides nothing about a payment. */
-function refused({ code, evidence }: BkashAnswer): Truth {
-  const reason =
-    code === null || code === '0000' ? 'bKash did not answer the question' : meaningOf(code).says;
-  return { ...nothingHeard, reason, evidence };
+function undecided({ evidence }: BkashAnswer, reason: string | null): Truth {
+  return {
+    ...nothingHeard,
+    reason: reason ?? 'bKash did not say where the payment stands',
+    evidence,
+  };
 }
 
 function unopened(operation: string): Truth {

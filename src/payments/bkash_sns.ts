@@ -6,6 +6,7 @@ import { verify, X509Certificate } from 'node:crypto';
 import { plainTrxId, redacted } from './bkash_answer.ts';
 import type { Hint } from './method.ts';
 import { nationalNumber } from './msisdn.ts';
+import { objectIn } from './provider_http.ts';
 import { takaIn } from './taka.ts';
 
 /** GETs a text at an address of Amazon that was checked before. @throws Error */
@@ -173,25 +174,13 @@ export class BkashNotifications {
 
 /** All members of the envelope that are text; null where it is no JSON object. */
 function messageIn(body: string): Message | null {
-  const value = parsed(body);
+  const value = objectIn(body);
   if (!value) return null;
   return Object.fromEntries(
     Object.entries(value).filter(
       (entry): entry is [string, string] => typeof entry[1] === 'string',
     ),
   );
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    // as: an object that is no array may be read by any name
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
 }
 
 function hintOf(
@@ -213,7 +202,7 @@ function hintOf(
 }
 
 function notificationHint(message: Message): Hint {
-  const said = parsed(message.Message ?? '');
+  const said = objectIn(message.Message ?? '');
   if (!said) return hintOf(message, { said: null }, { invoice: null, receipt: null });
   const text = (name: string): string | null => {
     const value = said[name];

@@ -49,7 +49,8 @@ export class BkashTokens implements TokenSource {
     this.#secret = secret;
     this.#access = access;
     // Whom bKash counts, but not the password: a new one is no new caller.
-    const who = [new URL(access.baseUrl).origin, access.username, access.appKey].join('\n');
+    const origin = URL.parse(access.baseUrl)?.origin ?? '';
+    const who = [origin, access.username, access.appKey].join('\n');
     this.#name = `bkash ${createHash('sha256').update(who).digest('hex').slice(0, 16)}`;
   }
 

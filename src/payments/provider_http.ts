@@ -84,7 +84,8 @@ async function boundedText(response: Response): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | null {
+/** null for what is no JSON object. */
+export function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(text);
     // as: an object that is no array may be read by any name
