@@ -4,6 +4,7 @@
  */
 import { verify, X509Certificate } from 'node:crypto';
 import { plainTrxId, redacted } from './bkash_answer.ts';
+import { dhakaMoment } from './dhaka_time.ts';
 import type { Hint } from './method.ts';
 import { nationalNumber } from './msisdn.ts';
 import { objectIn } from './provider_http.ts';
@@ -224,18 +225,9 @@ function notificationHint(message: Message): Hint {
               trxId,
               amount,
               payer: nationalNumber(text('debitMSISDN') ?? ''),
-              paidAt: notificationTime(text('dateTime')),
+              paidAt: dhakaMoment(text('dateTime') ?? ''),
             }
           : null,
     },
   );
-}
-
-/** `20180419122247`, in Dhaka. */
-function notificationTime(text: string | null): Date | null {
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/.exec(text ?? '');
-  if (!match) return null;
-  const [, year, month, day, hour, minute, second] = match;
-  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}+06:00`);
-  return Number.isNaN(date.getTime()) ? null : date;
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { seal, unseal } from '../accounts/secret.ts';
 import type { Sql } from '../db/database.ts';
 import { type BkashAccess, callForToken, type TokenSource, TokenUnavailable } from './bkash_api.ts';
+import { dhakaStamp } from './dhaka_time.ts';
 import { type Evidence, ProviderSilent } from './method.ts';
 
 const mostCallsAnHour = 2;
@@ -117,7 +118,7 @@ export class BkashTokens implements TokenSource {
     const until = await this.#countCall(sql);
     if (until)
       throw unavailable(
-        `Payments with bKash are not available until ${dhakaTime(until)} (Dhaka time). Please pay in another way.`,
+        `Payments with bKash are not available until ${clockTime(until)} (Dhaka time). Please pay in another way.`,
         until,
       );
     try {
@@ -207,8 +208,11 @@ export class BkashTokens implements TokenSource {
   }
 }
 
-function dhakaTime(moment: Date): string {
-  return new Date(moment.getTime() + 6 * 3_600_000 + 59_999).toISOString().slice(11, 16);
+/** `14:35`, rounded up. */
+function clockTime(moment: Date): string {
+  const [, hour, minute] =
+    /^\d{8}(\d\d)(\d\d)/.exec(dhakaStamp(new Date(moment.getTime() + 59_999))) ?? [];
+  return `${hour}:${minute}`;
 }
 
 function unavailable(message: string, until: Date | null, evidence?: Evidence): TokenUnavailable {
