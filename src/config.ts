@@ -112,6 +112,11 @@ export const settings = {
     'a percentage from 0 to 100 with up to four decimals, such as 5',
     "Percent of the usual prices that a request with an account's own provider key costs; 0 asks for no balance.",
   ),
+  ownModels: text(
+    'OWN_MODELS',
+    '',
+    'Path of a JSON file with models of your own, or more offers of known ones, and their prices: see docs/self-hosting.md. Read at the start.',
+  ),
   bdtRate: form(
     'USD_BDT_RATE',
     '122.00',

@@ -1,5 +1,6 @@
 /** The command line: reads the arguments, calls the command, prints what it says and ends with its exit code. */
 
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { providers } from './catalogue/catalogue.ts';
 import { type Command, commands as databaseCommands, UsageError } from './commands.ts';
@@ -65,11 +66,7 @@ function findCommand(words: readonly string[]): { name: string; command: Command
   );
 }
 
-async function runCommand(
-  words: readonly string[],
-  json: boolean,
-  config: () => Config,
-): Promise<number> {
+async function runCommand(words: readonly string[], json: boolean): Promise<number> {
   const { name, command, rest } = findCommand(words);
   const given = parse(name, command, rest);
   if (given.values.help) {
@@ -77,7 +74,7 @@ async function runCommand(
     print(command.sentence);
     return 0;
   }
-  const outcome = await command.run(given, config(), json ? () => {} : note);
+  const outcome = await command.run(given, await configure(), json ? () => {} : note);
   if (!outcome.printed) print(json ? JSON.stringify(outcome.json) : outcome.text);
   return outcome.failed ? 1 : 0;
 }
@@ -112,6 +109,21 @@ function withNegatives(args: readonly string[], options: Command['options']): st
     else joined.push(arg);
   }
   return joined;
+}
+
+/** The settings, and in the catalogue what they add to it. @throws SettingError */
+async function configure(): Promise<Config> {
+  const config = loadConfig(processEnvironment(), [...providers.keys()]);
+  const { ownModels } = config;
+  if (ownModels === '') return config;
+  try {
+    const { addOwnModels } = await import('./catalogue/own_models.ts');
+    addOwnModels(await readFile(ownModels, 'utf8'));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SettingError(`OWN_MODELS=${ownModels} cannot be used: ${reason}`, { cause });
+  }
+  return config;
 }
 
 /** Serves until it is told to stop: once, and open requests may finish; twice, and they may not; three times, and nothing may. */
@@ -156,13 +168,12 @@ function explain(error: unknown): { sentence: string; code: string | null; exit:
 async function main(args: string[]): Promise<number> {
   const json = args.includes('--json');
   const words = args[0] === '--json' ? args.slice(1) : args;
-  const config = () => loadConfig(processEnvironment(), [...providers.keys()]);
   try {
     if (words.length === 0 || ['help', '--help', '-h'].includes(words[0] ?? '')) {
       print(help());
       return 0;
     }
-    return words[0] === 'serve' ? await serve(config()) : await runCommand(words, json, config);
+    return words[0] === 'serve' ? await serve(await configure()) : await runCommand(words, json);
   } catch (error) {
     const { sentence, code, exit } = explain(error);
     note(sentence);

@@ -5,8 +5,11 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { startSandboxProvider } from '../src/sandbox/provider.ts';
@@ -49,6 +52,22 @@ const serviceAccount = JSON.stringify({
   private_key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'akai-models-'));
+const ownModels = join(folder, 'models.json');
+writeFileSync(
+  ownModels,
+  JSON.stringify([
+    {
+      model: 'local/tiny',
+      provider: 'vllm',
+      // A stand-in knows it by this name.
+      upstream: 'gpt-4o-mini',
+      contextLength: 8192,
+      maxOutputTokens: 1000,
+      prices: { input: '1.5', output: '2.5' },
+    },
+  ]),
+);
 const addresses = ['ANTHROPIC', 'BEDROCK', 'GOOGLE'].flatMap((stem) => [
   [`${stem}_BASE_URL`, provider.baseUrl],
   [`${stem}_API_KEY`, `${stem} key`],
@@ -59,10 +78,13 @@ const installation = await startInstallation({
     VERTEX_API_KEY: serviceAccount,
     VERTEX_BASE_URL: `${cloudUrl}/v1`,
     GOOGLE_TOKEN_URL: `${cloudUrl}/token`,
+    OWN_MODELS: ownModels,
+    VLLM_BASE_URL: provider.baseUrl,
   },
 });
 after(async () => {
   await installation.remove();
+  rmSync(folder, { recursive: true });
   await provider.close();
   server.closeAllConnections();
   server.close();
@@ -217,6 +239,20 @@ describe('a model at Vertex AI', () => {
     assert.deepEqual(new Set(cloud.authorizations), new Set(['Bearer token-1']));
     assert.equal(cloud.authorizations.length, 2 * atVertex.length);
   });
+});
+
+test("a model of the operator's own is listed, answers without a key, and costs what he says", async () => {
+  const listed = await client.models.retrieve('local/tiny');
+  assert.equal(listed.owned_by, 'local');
+  assert.match(JSON.stringify(listed), /"prompt":"0.0000015","completion":"0.0000025"/);
+  const answer = await client.chat.completions.create({
+    model: 'local/tiny',
+    messages: [{ role: 'user', content: 'Hi' }],
+  });
+  const { usage } = answer;
+  assert.ok(usage && answer.choices[0]?.message.content);
+  const nano = Math.ceil(usage.prompt_tokens * 1500 + usage.completion_tokens * 2500);
+  assert.match(JSON.stringify(usage), new RegExp(`"cost":${nano / 1e9}\\b`));
 });
 
 /** Every offer that probes reach here, by dialect. */

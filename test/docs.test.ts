@@ -15,7 +15,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { parseEnv, promisify } from 'node:util';
-import { findModel, providers } from '../src/catalogue/catalogue.ts';
+import {
+  authorEntries,
+  findModel,
+  providerEntries,
+  providers,
+} from '../src/catalogue/catalogue.ts';
+import { withOwnModels } from '../src/catalogue/own_models.ts';
 import { commands } from '../src/commands.ts';
 import { loadConfig, providerVariables, settings } from '../src/config.ts';
 import { errors } from '../src/errors.ts';
@@ -267,6 +273,8 @@ async function tryOut(t: TestContext, block: Block): Promise<void> {
   if (language === 'bash') await shell(t, block);
   else if (language === 'js') await javascript(block);
   else if (language === 'python') await pythonProgram(t, block);
+  else if (block.info === 'json own models')
+    withOwnModels(block.text, authorEntries, providerEntries);
   else if (language === 'json') await json(block);
   else if (language === 'sse') stream(block);
   else if (language === 'dotenv') environment(block);

@@ -84,13 +84,16 @@ const Provider = z.strictObject({
   // A part that only the operator knows stands in braces.
   baseUrl: z
     .string()
-    .regex(/^https:\/\/(?:[a-z0-9.-]|\{[a-z_]+\})+(?:\/(?:[a-z0-9._-]|\{[a-z_]+\})+)*$/),
+    .regex(
+      /^(?:https:\/\/|http:\/\/\{host\}:)(?:[a-z0-9.-]|\{[a-z_]+\})+(?:\/(?:[a-z0-9._-]|\{[a-z_]+\})+)*$/,
+    ),
   key: z.literal('service-account').optional(),
   tokenLimitField: z.enum(['max_tokens', 'max_completion_tokens']),
   cacheCounted: z.enum(['inside', 'outside', 'either']),
   completionExcludesReasoning: z.union([z.boolean(), z.literal('perhaps')]).optional(),
   quirks: Quirks.optional(),
-  offers: z.array(Offer).min(1),
+  // None where only the operator knows them.
+  offers: z.array(Offer),
 });
 const Author = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]+$/),

@@ -58,6 +58,7 @@ import { mistral } from './providers/mistral.ts';
 import { moonshot } from './providers/moonshot.ts';
 import { nebius } from './providers/nebius.ts';
 import { novita } from './providers/novita.ts';
+import { ollama } from './providers/ollama.ts';
 import { openai } from './providers/openai.ts';
 import { perplexity } from './providers/perplexity.ts';
 import { sakana } from './providers/sakana.ts';
@@ -66,6 +67,7 @@ import { stepfun } from './providers/stepfun.ts';
 import { together } from './providers/together.ts';
 import { upstage } from './providers/upstage.ts';
 import { vertex } from './providers/vertex.ts';
+import { vllm } from './providers/vllm.ts';
 import { xai } from './providers/xai.ts';
 import { xiaomi } from './providers/xiaomi.ts';
 import { zhipu } from './providers/zhipu.ts';
@@ -142,6 +144,8 @@ export const providerEntries: readonly ProviderEntry[] = [
   siliconflow,
   baseten,
   cloudflare,
+  vllm,
+  ollama,
 ];
 
 export interface Provider extends Omit<ProviderEntry, 'offers' | 'dialect' | 'quirks'> {
@@ -259,11 +263,19 @@ export function buildCatalogue(
   authors: readonly AuthorEntry[],
   sellers: readonly ProviderEntry[],
 ): Catalogue {
+  return catalogueOf(buildModels(authors, sellers));
+}
+
+/** @throws RangeError naming what cannot be sold */
+function buildModels(
+  authors: readonly AuthorEntry[],
+  sellers: readonly ProviderEntry[],
+): Map<string, Model> {
   const sold = Map.groupBy(
     sellers.flatMap(({ id: provider, offers }) => offers.map((offer) => ({ provider, offer }))),
     ({ offer }) => offer.model,
   );
-  const made = new Map(
+  return new Map(
     authors.flatMap((author) =>
       author.models.map((entry): [string, Model] => {
         const model = makeModel(author, entry, sold.get(`${author.id}/${entry.name}`) ?? []);
@@ -271,17 +283,32 @@ export function buildCatalogue(
       }),
     ),
   );
+}
+
+function catalogueOf(made: ReadonlyMap<string, Model>): Catalogue {
   const byAlias = new Map(
-    [...made.values()].flatMap((model) => model.aliases.map((alias) => [alias, model])),
+    [...made.values()].flatMap((model) => model.aliases.map((alias) => [alias, model.id])),
   );
   return {
     models: made,
-    find: (idOrAlias) => made.get(idOrAlias) ?? byAlias.get(idOrAlias) ?? null,
+    find: (idOrAlias) => made.get(idOrAlias) ?? made.get(byAlias.get(idOrAlias) ?? '') ?? null,
   };
 }
 
-export const catalogue: Catalogue = buildCatalogue(authorEntries, providerEntries);
+const made = buildModels(authorEntries, providerEntries);
+export const catalogue: Catalogue = catalogueOf(made);
 export const { models } = catalogue;
+
+/**
+ * Adds to these data what others have beside them, for as long as this process runs: before anything is sold.
+ * @throws RangeError naming what cannot be sold
+ */
+export function extendCatalogue(
+  authors: readonly AuthorEntry[],
+  sellers: readonly ProviderEntry[],
+): void {
+  for (const [id, model] of buildModels(authors, sellers)) made.set(id, model);
+}
 
 /** Whether its maker has switched a model off by this moment; ms since 1970. */
 export function isRetired({ sunset }: Model, moment: number): boolean {

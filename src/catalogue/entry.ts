@@ -9,6 +9,7 @@ export const sources = {
   cline: 'npm package @cline/llms 0.0.86, data of 2026-09-27',
   mdev: 'models.dev, commit f3fc6922 of 2026-07-02',
   vendor: "the vendor's own price page",
+  operator: 'the operator of this installation',
 } as const;
 
 /**
