@@ -153,6 +153,7 @@ export class ScriptedProvider {
       ...none,
       ...silent,
       state: 'unknown',
+      absent: true,
       evidence: { ...evidence('search'), code: '2033' },
     };
   }

@@ -205,7 +205,8 @@ async function searched(api: BkashApi, trxId: string): Promise<Truth> {
     const answer = isPath ? await api.call('searchOther', ids) : first;
     if (answer.succeeded) return answer.truth();
     const none = answer.code === '2033' || answer.code === '2002';
-    return undecided(answer, none ? 'bKash knows no such transaction of our account' : null);
+    const said = undecided(answer, none ? 'bKash knows no such transaction of our account' : null);
+    return none ? { ...said, absent: true } : said;
   } catch (error) {
     return silence(error);
   }

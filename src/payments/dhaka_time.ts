@@ -15,3 +15,9 @@ export function dhakaMoment(text: string): Date | null {
   const moment = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}+06:00`);
   return Number.isNaN(moment.getTime()) ? null : moment;
 }
+
+/** When the day of a moment began in Dhaka. */
+export function dhakaMidnight(moment: Date): Date {
+  const day = 86_400_000;
+  return new Date(Math.floor((moment.getTime() + offsetMs) / day) * day - offsetMs);
+}

@@ -88,6 +88,8 @@ export interface Truth {
   readonly paidAt: Date | null;
   /** A sentence where the answer is of another merchant, intent or environment than ours, or of money given back: never to be credited. */
   readonly foreign: string | null;
+  /** Answering a search: the provider certainly has no such transfer. */
+  readonly absent?: boolean;
   /** Why not paid, for people, in a few words; null where there is nothing to say. */
   readonly reason: string | null;
   readonly evidence: Evidence;

@@ -190,10 +190,9 @@ async function searched(
 }
 
 function whyNotFound({ name }: PaymentMethod, truth: Truth | null): string {
-  if (!truth || truth.evidence.httpStatus === null || truth.evidence.httpStatus >= 500)
+  if (truth?.absent) return `${name} knows no such transaction.`;
+  if (!truth || truth.state === 'unknown')
     return `${name} does not answer at the moment. Try again in a few minutes.`;
-  if (truth.state === 'unknown')
-    return `${name} knows no such transaction${truth.reason ? `: ${truth.reason}` : '.'}`;
   return `${name} says that this transaction is not completed.`;
 }
 

@@ -1,0 +1,223 @@
+/** The schedule: what nobody comes back for heals by itself, and what does not fit is said. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { after, test } from 'node:test';
+import { listen } from '../../test/listen.ts';
+import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { compareCredited, differences } from './compare.ts';
+import { dhakaMidnight } from './dhaka_time.ts';
+import { findPayment, type Payment } from './payment.ts';
+import { paymentsState } from './payments_state.ts';
+import { fetchRate } from './rate_feed.ts';
+import { reconcileOnce, startReconciler } from './reconcile.ts';
+import { refundPayment } from './refund.ts';
+import { setRules } from './rules.ts';
+import { settle } from './settle.ts';
+import { paisa } from './taka.ts';
+
+const said: string[] = [];
+const scene = await openPaymentsScene({ log: (message) => void said.push(message) });
+const { desk, provider, owner } = scene;
+after(() => scene[Symbol.asyncDispose]());
+
+const success = {
+  actor: 'browser',
+  claim: { claims: 'paid', providerId: null, nonce: null },
+} as const;
+
+const begun = async (): Promise<Payment> => scene.begin(await scene.user());
+
+async function pay(payment: Payment): Promise<void> {
+  const account = provider.accounts.get(payment.providerId ?? '');
+  assert.ok(account);
+  account.trxId = provider.newTrxId();
+}
+
+async function stateOf({ id }: Payment): Promise<string | undefined> {
+  return (await findPayment(desk.sql, id))?.state;
+}
+
+async function due(payment: Payment): Promise<void> {
+  await owner`UPDATE payments SET ask_at = now() - interval '1 s' WHERE id = ${payment.id}`;
+}
+
+test('a payment whose browser never came back is credited, by one of many processes', async () => {
+  const payment = await begun();
+  await pay(payment);
+  let questions = 0;
+  provider.before = async (operation) => {
+    if (operation === 'query') questions += 1;
+  };
+  await due(payment);
+  await Promise.all(Array.from({ length: 8 }, () => reconcileOnce(desk)));
+  provider.before = async () => {};
+  assert.equal(await stateOf(payment), 'credited');
+  assert.equal(questions, 1);
+  assert.equal(await scene.balance(payment), payment.credit);
+});
+
+test('a payment that was given up is asked about ever more seldom, and credited when it was paid all the same', async () => {
+  const payment = await begun();
+  const cancelled = { claims: 'cancelled', providerId: null, nonce: null } as const;
+  const closed = await settle(desk, payment.id, { actor: 'browser', claim: cancelled });
+  assert.equal(closed.state, 'cancelled');
+  const wait = (closed.askAt?.getTime() ?? 0) - Date.now();
+  assert.ok(wait > 600_000 && wait <= 900_000, `${wait}`);
+  await pay(payment);
+  await due(payment);
+  await reconcileOnce(desk);
+  assert.equal(await stateOf(payment), 'credited');
+});
+
+test('a payment that was never opened fails after two minutes, and not before', async () => {
+  const user = await scene.user();
+  let opening: Payment | null = null;
+  provider.before = async () => {
+    provider.before = async () => {};
+    const [row] = await owner<{ id: string }[]>`
+      UPDATE payments SET ask_at = now() WHERE user_id = ${user} RETURNING id`;
+    opening = await findPayment(desk.sql, row?.id ?? '');
+    throw new Error('the process ends here');
+  };
+  await assert.rejects(scene.begin(user), /ends here/);
+  assert.ok(opening);
+  await reconcileOnce(desk);
+  assert.equal(await stateOf(opening), 'created');
+  const clock = Date.now;
+  Date.now = () => clock() + 200_000;
+  try {
+    await due(opening);
+    await reconcileOnce(desk);
+  } finally {
+    Date.now = clock;
+  }
+  assert.equal(await stateOf(opening), 'failed');
+});
+
+test('a payment that is held is credited when its time comes, and told of when it is not', async () => {
+  await setRules(desk.sql, 'test', { limits: { heldTopups: 1 } });
+  const payment = await begun();
+  provider.authorise(payment);
+  assert.equal((await settle(desk, payment.id, success)).state, 'verified');
+  await setRules(desk.sql, 'test', { limits: { heldTopups: 0 } });
+  assert.equal((await paymentsState(desk.sql)).uncredited, 0);
+  await reconcileOnce(desk);
+  assert.equal(await stateOf(payment), 'verified');
+  await owner`UPDATE payments SET held_until = now() - interval '5 min', verified_at = now() - interval '5 min' WHERE id = ${payment.id}`;
+  assert.equal((await paymentsState(desk.sql)).uncredited, 1);
+  await due(payment);
+  await reconcileOnce(desk);
+  assert.equal(await stateOf(payment), 'credited');
+});
+
+test('a refund that was ordered or asked for by a process that died is gone on with', async () => {
+  const payment = await begun();
+  provider.authorise(payment);
+  await settle(desk, payment.id, success);
+  const order = { paymentId: payment.id, reason: 'r', who: 'a@example.com' };
+  provider.refundSays = 'unknown';
+  const lost = await refundPayment(desk, { ...order, amount: paisa(10_000) });
+  provider.refundSays = 'refunded';
+  await owner`UPDATE payment_refunds SET ask_at = now() WHERE id = ${lost.id}`;
+  await reconcileOnce(desk);
+  const states = await owner<{ state: string }[]>`
+    SELECT state FROM payment_refunds WHERE payment = ${payment.id}`;
+  assert.deepEqual([...states], [{ state: 'refunded' }]);
+  assert.equal(provider.accounts.get(payment.providerId ?? '')?.refunds.length, 1);
+});
+
+test('what was credited before today is compared once with the provider; what differs is shown', async () => {
+  await compareCredited(desk);
+  const [good, gone, other] = [await begun(), await begun(), await begun()];
+  for (const payment of [good, gone, other]) {
+    provider.authorise(payment);
+    await settle(desk, payment.id, success);
+  }
+  await owner`UPDATE payments SET credited_at = ${new Date(dhakaMidnight(new Date()).getTime() - 1)}
+    WHERE id IN (${good.id}, ${gone.id}, ${other.id})`;
+  const lost = provider.accounts.get(gone.providerId ?? '');
+  assert.ok(lost);
+  lost.trxId = 'DZZ9999999';
+  const changed = (await findPayment(desk.sql, other.id))?.trxId;
+  provider.say = (truth) => (truth.trxId === changed ? { ...truth, amount: paisa(1) } : truth);
+  assert.equal(await compareCredited(desk), 3);
+  assert.equal(await compareCredited(desk), 0);
+  provider.say = (truth) => truth;
+  const found = (await differences(desk.sql, 10)).map((each) => [each.payment, each.found]);
+  assert.deepEqual(found, [
+    [other.id, 'the provider says ৳0.01'],
+    [gone.id, 'the provider knows no such transaction'],
+  ]);
+  assert.equal((await paymentsState(desk.sql)).differences, 2);
+});
+
+test('the rate is fetched once a day, and a value that jumps is not taken', async () => {
+  let body: string | null = '{"rates":{"BDT":122.34567}}';
+  let status = 200;
+  const server = createServer((_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', location: '/elsewhere' });
+    response.end(body);
+  });
+  const port = await listen(server);
+  try {
+    const feed = { url: `http://127.0.0.1:${port}/rates`, pointer: '/rates/BDT' };
+    await setRules(desk.sql, 'test', { rate: { feed } });
+    assert.equal(await fetchRate(desk), '122.3456');
+    assert.equal(await fetchRate(desk), null);
+    const old = (): Promise<unknown> =>
+      owner`UPDATE exchange_rates SET fetched_at = fetched_at - interval '21 hours'`;
+    const wrong: readonly [number, string][] = [
+      [200, '{"rates":{"BDT":140}}'],
+      [200, '{"rates":{"BDT":"a lot"}}'],
+      [200, '{"rates":{"BDT":1e-9}}'],
+      [200, `{"rates":{"BDT":122.5},"more":"${'x'.repeat(300_000)}"}`],
+      [302, '{"rates":{"BDT":122.5}}'],
+      [500, '{"rates":{"BDT":122.5}}'],
+      [200, '<html>'],
+    ];
+    await old();
+    for (const [code, text] of wrong) {
+      [status, body] = [code, text];
+      assert.equal(await fetchRate(desk), null, text.slice(0, 40));
+    }
+    assert.ok(said.some((message) => /14 % off the last one, 122\.3456/.test(message)));
+    [status, body] = [200, '{"rates":{"BDT":"120.5"}}'];
+    assert.equal(await fetchRate(desk), '120.5');
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+test('it goes on by itself until it is stopped, alarms, and outlives what fails', async () => {
+  const stuck = await begun();
+  provider.authorise(stuck);
+  await setRules(desk.sql, 'test', { rate: { feed: null }, limits: { heldTopups: 100 } });
+  await settle(desk, stuck.id, success);
+  await setRules(desk.sql, 'test', { limits: { heldTopups: 0 } });
+  await owner`UPDATE payments SET held_until = now() - interval '5 min', verified_at = now() - interval '9 min', ask_at = NULL
+    WHERE id = ${stuck.id}`;
+  const [broken, fine] = [await begun(), await begun()];
+  await pay(fine);
+  provider.say = (truth) => {
+    if (truth.providerId === broken.providerId) throw new Error('a defect of the method');
+    return truth;
+  };
+  await due(broken);
+  await due(fine);
+  const alarms: string[] = [];
+  const reconciler = startReconciler(desk, { everyMs: 20, alarm: (text) => alarms.push(text) });
+  const deadline = performance.now() + 15_000;
+  while ((await stateOf(fine)) !== 'credited' || alarms.length === 0) {
+    assert.ok(performance.now() < deadline, 'it did not heal');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await reconciler.stop();
+  provider.say = (truth) => truth;
+  assert.match(alarms[0] ?? '', new RegExp(`NOT CREDITED.*${stuck.id}`));
+  assert.ok(said.includes(`payment ${broken.id} could not be looked at`));
+  await due(stuck);
+  await reconcileOnce(desk);
+  assert.equal(await stateOf(stuck), 'credited');
+  assert.deepEqual(await scene.lies(), []);
+});
