@@ -24,6 +24,7 @@ export const errors = {
   user_mismatch: [403, 'This belongs to another account.'],
   foreign_origin: [403, 'This request does not come from a page of this site.'],
   sign_up_closed: [403, 'Sign-up is closed. Ask the operator for an account.'],
+  webhook_refused: [403, 'This notification cannot be believed.'],
   model_not_found: [404, 'Model not found.'],
   no_allowed_provider: [404, 'No allowed providers are available for this request.'],
   not_found: [404, 'Not found.'],

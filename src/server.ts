@@ -24,6 +24,7 @@ import { addAccountPages } from './pages/account.ts';
 import { announcement } from './pages/announcement.ts';
 import { addMailPages } from './pages/mail.ts';
 import { buildPages } from './pages/pages.ts';
+import { addPaymentPages } from './pages/payment.ts';
 import {
   answerStore,
   buildApi,
@@ -33,6 +34,8 @@ import {
   startApi,
   startLease,
 } from './parts.ts';
+import type { Desk } from './payments/desk.ts';
+import { openDesk } from './payments/open.ts';
 import { type Api, answer, described } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
@@ -99,7 +102,14 @@ export async function startServer(
     undo.unshift(() => api.kept.stop());
     const key = await demoKey(database, config);
     const origin = config.publicUrl || `http://localhost:${port}`;
-    const answerPages = website(config, { database, api, secret, origin, key, traffic, log });
+    const payments = await openDesk({
+      ...{ config, secret, sql: database.sql, origin: () => origin },
+      log: (message, error) => log('warn', message, error),
+      changed: async () => {},
+    });
+    undo.unshift(() => payments.close());
+    const { desk } = payments;
+    const answerPages = website(config, { database, api, secret, origin, key, traffic, desk, log });
     const stop = serve(server, traffic, api, answerPages, log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);
     let ended: Promise<void> | undefined;
@@ -128,13 +138,14 @@ interface WebsiteParts {
   readonly origin: string;
   readonly key: string | null;
   readonly traffic: { readonly open: number };
+  readonly desk: Desk;
   readonly log: Log;
 }
 
 /** All that is not /v1: the pages for people, and the API of the site. */
 function website(
   config: Config,
-  { database, api, secret, origin, key, traffic, log }: WebsiteParts,
+  { database, api, secret, origin, key, traffic, desk, log }: WebsiteParts,
 ): Listener {
   const signIn = new SignIn(database.sql, config);
   const pages = buildPages({
@@ -147,6 +158,7 @@ function website(
   });
   const about = { config, sql: database.sql, signIn };
   addAccountPages(pages, about);
+  addPaymentPages(pages, config, desk);
   if (config.mode === 'sandbox') addMailPages(pages, about);
   const site = buildSiteApi({
     config,
@@ -154,6 +166,7 @@ function website(
     statements: api.statements,
     origin: () => origin,
     signIn,
+    desk,
     sessionSecret: sessionSecret(secret),
     others: described,
     report: (message, error) => log('error', message, error),

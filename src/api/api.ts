@@ -21,7 +21,18 @@ import {
 import { type Endpoint, type Handler, rawForAnyone, type Site } from './endpoint.ts';
 import { addKey, editKey, keys, removeKey, showKey } from './keys.ts';
 import { openApiDocument } from './openapi.ts';
+import { paymentCancel, paymentReturn, paymentWebhook } from './payment_callbacks.ts';
 import { receipt } from './receipts.ts';
+import {
+  beginTopup,
+  checkTopup,
+  claimTopup,
+  quoteTopup,
+  rescueTopup,
+  showTopup,
+  topupMethods,
+  topups,
+} from './topups.ts';
 import { checkOrigin, type Visit, visitOf } from './visit.ts';
 import { makeVouchers, redeem, showVouchers, switchVouchersOff, vouchers } from './vouchers.ts';
 import { wallet } from './wallet.ts';
@@ -47,6 +58,39 @@ export const endpoints: readonly Endpoint[] = [
   { method: 'DELETE', path: '/api/keys/:id', who: 'session', handler: removeKey },
   { method: 'GET', path: '/api/wallet', who: 'session', handler: wallet },
   { method: 'GET', path: '/api/topups/:id/receipt.pdf', who: 'session', handler: receipt },
+  { method: 'GET', path: '/api/topups', who: 'session', handler: topups },
+  { method: 'POST', path: '/api/topups', who: 'session', handler: beginTopup },
+  { method: 'GET', path: '/api/topups/methods', who: 'session', handler: topupMethods },
+  { method: 'POST', path: '/api/topups/quote', who: 'session', handler: quoteTopup },
+  { method: 'POST', path: '/api/topups/rescue', who: 'session', handler: rescueTopup },
+  { method: 'GET', path: '/api/topups/:id', who: 'session', handler: showTopup },
+  { method: 'POST', path: '/api/topups/:id/check', who: 'session', handler: checkTopup },
+  { method: 'POST', path: '/api/topups/:id/claim', who: 'session', handler: claimTopup },
+  {
+    method: 'GET',
+    path: '/api/payments/:method/return/:token',
+    who: 'anyone',
+    handler: paymentReturn,
+  },
+  {
+    method: 'POST',
+    path: '/api/payments/:method/return/:token',
+    who: 'anyone',
+    handler: paymentReturn,
+  },
+  {
+    method: 'GET',
+    path: '/api/payments/:method/cancel/:token',
+    who: 'anyone',
+    handler: paymentCancel,
+  },
+  { method: 'POST', path: '/api/payments/:method/webhook', who: 'anyone', handler: paymentWebhook },
+  {
+    method: 'POST',
+    path: '/api/payments/:method/webhook/:token',
+    who: 'anyone',
+    handler: paymentWebhook,
+  },
   { method: 'POST', path: '/api/vouchers/redeem', who: 'session', handler: redeem },
   { method: 'GET', path: '/api/admin/vouchers', who: 'admin', handler: vouchers },
   { method: 'POST', path: '/api/admin/vouchers', who: 'admin', handler: makeVouchers },

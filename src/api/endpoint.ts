@@ -6,6 +6,7 @@ import type { SignIn } from '../accounts/sign_in.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError, type ErrorCode } from '../errors.ts';
+import type { Desk } from '../payments/desk.ts';
 import type { Visit } from './visit.ts';
 
 /** An endpoint without schemas here: the documentation says what it takes. */
@@ -26,6 +27,7 @@ export interface Site {
   /** Address of the site as people see it, such as https://akaicore.space. */
   readonly origin: () => string;
   readonly signIn: SignIn;
+  readonly desk: Desk;
   /** Endpoints outside /api, for the OpenAPI document. */
   readonly others: readonly OtherEndpoint[];
   /** Signs session cookies. */

@@ -59,6 +59,39 @@ export const english = {
     'Nothing is kept at {path}. Check the address, or begin again at the front page or in the documentation.',
   brokenTitle: 'Something went wrong here',
   broken: 'The fault is ours and has been logged. Try again; if it stays, tell the operator.',
+  payment: 'Top-up of ৳{taka}',
+  paymentWaiting: 'Waiting for the payment',
+  paymentWaitingText:
+    'As soon as {method} confirms it, {credit} of credit is in your wallet. You may close this page: we ask {method} by ourselves.',
+  paymentVerified: 'Paid; the credit follows',
+  paymentVerifiedText:
+    '{method} has confirmed the payment. The first top-ups of an account wait a while: {credit} will be in your wallet at {until}.',
+  paymentCredited: '{credit} is in your wallet',
+  paymentCreditedText: '{method} has confirmed the payment. You may go on working.',
+  paymentFailed: 'The payment failed',
+  paymentCancelled: 'The payment was cancelled',
+  paymentExpired: 'The payment was not made in time',
+  paymentNotPaidText:
+    'Nothing was credited. Should money have left your account all the same, then it will be found: we go on asking {method}, and the TrxID is all that support needs.',
+  paymentReview: 'A person is looking at this payment',
+  paymentReviewText:
+    'Something does not fit, and it is not credited by itself. Your money is not lost: the operator decides, and you will hear of it.',
+  paymentRefunded: 'The money went back',
+  paymentRefundedText: 'The payment was refunded to the account that paid it.',
+  paymentContinue: 'Go on to {method}',
+  paymentAmount: 'Paid',
+  paymentCredit: 'Credit',
+  paymentBonus: 'Bonus',
+  paymentFee: 'Fee',
+  paymentRate: 'Rate',
+  paymentRateText: '৳{rate} for $1',
+  paymentTrx: 'Transaction',
+  paymentInvoice: 'Invoice',
+  paymentSend: 'Send the money',
+  paymentHandIn: 'Hand in the TrxID',
+  paymentWallet: 'Sent with',
+  paymentSender: 'The number you sent from, or its last 4 digits',
+  paymentSubmit: 'Hand in',
 } as const;
 
 export type Texts = { readonly [K in keyof typeof english]: string };

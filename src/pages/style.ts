@@ -98,4 +98,16 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--li
   figure figcaption { padding-left: 1rem; }
 }
 @media print { .skip, button { display: none; } }
+.over { font-size: .95rem; font-weight: 600; margin-bottom: .75rem; }
+.act { margin: 1.5rem 0 0; }
+.button, .fields button { display: inline-block; font: 600 1rem/1.5 var(--text); background: var(--green); color: var(--paper); border: 0; border-radius: .6rem; padding: .7rem 1.3rem; text-decoration: none; cursor: pointer; }
+.rows { margin: 0; border-top: 1px solid var(--line); }
+.rows div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .25rem 1.5rem; padding: .7rem 0; border-bottom: 1px solid var(--line); }
+.rows dt { color: var(--soft); }
+.rows dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.fields { display: grid; gap: 1rem; max-width: 26rem; }
+.fields label { display: grid; gap: .35rem; font-weight: 600; font-size: .95rem; }
+.fields input, .fields select { font: 400 1rem/1.5 var(--text); color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .8rem; width: 100%; }
+.fields input:focus-visible, .fields select:focus-visible { outline: 3px solid var(--green); outline-offset: 1px; }
+.fields button { justify-self: start; }
 `;

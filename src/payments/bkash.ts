@@ -33,8 +33,13 @@ export interface BkashSettings {
 
 const minute = 60_000;
 
+/** What must be known of the stand-in. */
+export type StandInBkash = Pick<SandboxBkash, 'baseUrl' | 'credentials'> & {
+  readonly sns: Pick<NotificationSettings, 'topicArn' | 'fetchText'>;
+};
+
 /** @param standIn of a sandbox; taken where no other address is set */
-export function bkashSettingsOf(config: Config, standIn: SandboxBkash | null): BkashSettings {
+export function bkashSettingsOf(config: Config, standIn: StandInBkash | null): BkashSettings {
   const generation = config.bkashGeneration;
   const shared = { mode: config.mode, refundDays: config.bkashRefundDays };
   if (standIn && config.bkashBaseUrl === '')

@@ -199,7 +199,8 @@ function hintOf(
     ...facts,
   };
   const evidence = { operation: 'notification', httpStatus: null, ms: 0, code: null, body };
-  return { invoice, providerId: null, receipt, evidence };
+  const messageId = message.MessageId ?? null;
+  return { messageId, invoice, providerId: null, receipt, evidence };
 }
 
 function notificationHint(message: Message): Hint {

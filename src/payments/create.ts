@@ -12,6 +12,7 @@ import {
   ProviderSilent,
   type ReturnAddresses,
 } from './method.ts';
+import { isOffered } from './offered.ts';
 import {
   factsOf,
   findPayment,
@@ -52,7 +53,7 @@ export async function quoteOrder(
 }> {
   const method = methodNamed(desk, methodId);
   const rules = await currentRules(desk.sql);
-  if (!rules.content.methods[method.id].enabled || method.available !== true)
+  if (!isOffered(rules.content, method))
     throw new ApiError('payment_method_unavailable', {
       message: `${method.name} is not available at the moment. Choose another way to pay.`,
     });

@@ -43,12 +43,8 @@ export function payerHash({ secret }: Desk, number: string): Buffer {
   return createHmac('sha256', derivedSecret(secret, 'payers')).update(number).digest();
 }
 
-/** The secret in the addresses of one payment. */
+/** The secret in the addresses of one payment, and what is kept of it. */
 export function newToken(): { readonly token: string; readonly hash: Buffer } {
   const token = randomBytes(24).toString('base64url');
-  return { token, hash: tokenHash(token) };
-}
-
-export function tokenHash(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return { token, hash: createHash('sha256').update(token).digest() };
 }

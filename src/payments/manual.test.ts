@@ -59,20 +59,16 @@ test('the setting is read, checked, and off by default', () => {
 });
 
 test('it is off without a number to send to', () => {
-  const method = (some: typeof accounts) =>
-    manual({ accounts: some, instructionsUrl: ({ id }) => `https://shop.example/pay/${id}` });
+  const method = (some: typeof accounts) => manual({ accounts: some });
   assert.deepEqual(method([]).available, { why: 'MANUAL_PAYMENTS is not set.' });
   assert.equal(method(accounts).available, true);
 });
 
 test('it opens our own page and never says paid', async () => {
-  const method = manual({
-    accounts,
-    instructionsUrl: ({ id }) => `https://shop.example/pay/${id}`,
-  });
-  const none = { callback: '', cancel: '', webhook: '' };
+  const method = manual({ accounts });
+  const none = { callback: 'https://shop.example/return/1', cancel: '', webhook: '' };
   const opened = await method.open(payment, payer, none);
-  assert.equal(opened.redirectUrl, `https://shop.example/pay/${payment.id}`);
+  assert.equal(opened.redirectUrl, none.callback);
   assert.equal(opened.providerId, payment.invoice);
   const truth = await method.ask({ ...payment, providerId: opened.providerId });
   assert.deepEqual([truth.state, truth.amount, truth.trxId], ['pending', null, null]);

@@ -28,8 +28,6 @@ export interface ManualAccount {
 export interface ManualSettings {
   /** None: the method is off. */
   readonly accounts: readonly ManualAccount[];
-  /** The address of our own page that says where to send the money and takes the TrxID. */
-  readonly instructionsUrl: (payment: PaymentFacts) => string;
 }
 
 /** Where and how to send a payment, for the page of instructions. */
@@ -210,7 +208,7 @@ const noProvider: Evidence = {
   body: null,
 };
 
-export function manual({ accounts, instructionsUrl }: ManualSettings): PaymentMethod {
+export function manual({ accounts }: ManualSettings): PaymentMethod {
   return {
     id: 'manual',
     name: 'Send Money',
@@ -220,10 +218,11 @@ export function manual({ accounts, instructionsUrl }: ManualSettings): PaymentMe
     most: paisa(2_500_000),
     openForMs: 72 * 3_600_000,
     pollAfterMs: [],
-    open: async (payment): Promise<Opened> => ({
+    open: async (payment, _payer, { callback }): Promise<Opened> => ({
       // No provider gives one, and a payment is found by it.
       providerId: payment.invoice,
-      redirectUrl: instructionsUrl(payment),
+      // Our own page says where to send the money and takes the TrxID.
+      redirectUrl: callback,
       nonce: null,
       evidence: noProvider,
     }),

@@ -106,6 +106,8 @@ export interface Claim {
 
 /** What a webhook points to; never an amount to credit. */
 export interface Hint {
+  /** The provider's number of the message, the same whenever it is sent again; null where it gives none. */
+  readonly messageId: string | null;
   readonly invoice: string | null;
   readonly providerId: string | null;
   /** Set where money came in that may be of no payment of ours: listed for the operator when nothing fits. */

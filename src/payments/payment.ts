@@ -1,4 +1,5 @@
 /** A payment as it stands in the database, and its timeline. */
+import { createHash } from 'node:crypto';
 import type { Statements } from '../db/database.ts';
 import type { Nano } from '../wallet/money.ts';
 import type { MethodId, Paisa, PaymentFacts, PaymentMethod } from './method.ts';
@@ -71,6 +72,36 @@ export async function findPayment(sql: Statements, id: string): Promise<Payment 
     Payment[]
   >`SELECT ${paymentColumns(sql)} FROM payments p WHERE p.id = ${id}`;
   return row ?? null;
+}
+
+/** The payment with this secret in its addresses; null where there is none. */
+export async function paymentByToken(sql: Statements, token: string): Promise<Payment | null> {
+  const hash = createHash('sha256').update(token).digest();
+  const [row] = await sql<Payment[]>`
+    SELECT ${paymentColumns(sql)} FROM payments p WHERE p.token_hash = ${hash}`;
+  return row ?? null;
+}
+
+/** The latest payments of a user, newest first. @param before id of the last one that was seen */
+export async function paymentsOf(
+  sql: Statements,
+  userId: string,
+  limit: number,
+  before: string | null,
+): Promise<Payment[]> {
+  return sql<Payment[]>`
+    SELECT ${paymentColumns(sql)} FROM payments p
+    WHERE p.user_id = ${userId} ${before === null ? sql`` : sql`AND p.id < ${before}`}
+    ORDER BY p.id DESC LIMIT ${limit}`;
+}
+
+/** What its owner may know of what happened to a payment, in order. */
+export async function timelineOf(
+  sql: Statements,
+  id: string,
+): Promise<{ readonly at: Date; readonly sentence: string }[]> {
+  return sql<{ at: Date; sentence: string }[]>`
+    SELECT at, sentence FROM payment_events WHERE payment = ${id} AND sentence IS NOT NULL ORDER BY id`;
 }
 
 /** @throws Error where there is none */

@@ -22,7 +22,7 @@ after(() => scene[Symbol.asyncDispose]());
 const accounts = [
   { wallet: 'bkash', kind: 'send_money', number: '01700000000', note: '' },
 ] as const;
-const byHand = manual({ accounts, instructionsUrl: ({ id }) => `http://127.0.0.1/pay/${id}` });
+const byHand = manual({ accounts });
 const methods: [MethodId, PaymentMethod][] = [
   ['bkash', provider.method],
   ['manual', byHand],

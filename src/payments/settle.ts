@@ -7,6 +7,7 @@ import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
+import { learnProviderId } from './claimed_id.ts';
 import { type Desk, methodOf, payerHash } from './desk.ts';
 import { heldUntil, payerDoubt, rateDoubt } from './limits.ts';
 import type { Claim, PaymentMethod, Truth } from './method.ts';
@@ -48,11 +49,13 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   if (!payment) return paymentOf(desk.sql, id);
   try {
     const method = methodOf(desk, payment.method);
+    const claim = believable(payment, occasion.claim ?? null);
+    const known = await learnProviderId(desk, payment, claim?.providerId ?? null, occasion.actor);
     const truth = occasion.truth
-      ? await heard(desk, payment, occasion.actor, occasion.truth)
-      : await truthOf(desk, method, payment, occasion);
+      ? await heard(desk, known, occasion.actor, occasion.truth)
+      : await truthOf(desk, method, known, { ...occasion, claim });
     const now = await paymentOf(desk.sql, id);
-    const verdict = verdictOn(now, method, truth, occasion.claim?.claims ?? null, Date.now());
+    const verdict = verdictOn(now, method, truth, claim?.claims ?? null, Date.now());
     if (verdict.state === 'verified')
       return await verifyAndCredit(desk, now, truth, occasion.actor);
     return await become(desk, now, verdict, method, occasion.actor);
@@ -63,6 +66,15 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
       },
     );
   }
+}
+
+/** A claim with another payment's id, or without the nonce of its own, is none. */
+function believable({ providerId, nonce }: Payment, claim: Claim | null): Claim | null {
+  if (!claim) return null;
+  const isForeign =
+    (claim.providerId !== null && providerId !== null && claim.providerId !== providerId) ||
+    (claim.nonce !== null && nonce !== null && claim.nonce !== nonce);
+  return isForeign ? null : claim;
 }
 
 /** Takes the turn; null when another process has it. */

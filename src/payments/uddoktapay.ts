@@ -305,7 +305,7 @@ function hintIn(text: string): Hint | null {
   const providerId = invoiceIdIn(body.invoice_id);
   if (!providerId) return null;
   const evidence = { ...notAsked, operation: 'webhook', body: redact(body) };
-  return { invoice: ownInvoiceIn(body), providerId, receipt: null, evidence };
+  return { messageId: null, invoice: ownInvoiceIn(body), providerId, receipt: null, evidence };
 }
 
 /** The transfer is named as the panel spells it, so the panel is asked first; that moves nothing. */

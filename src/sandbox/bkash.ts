@@ -51,6 +51,13 @@ export interface SandboxBkash {
 
 const mostBytes = 64_000;
 
+const paths = { v1: '/v1.2.0-beta', v2: '/v2/tokenized-checkout' } as const;
+
+/** Of the API of a stand-in that listens at `origin`. */
+export function bkashBaseUrl(origin: string, generation: Generation): string {
+  return origin + paths[generation];
+}
+
 export async function startSandboxBkash(): Promise<SandboxBkash> {
   const credentials = {
     username: 'sandboxUser',
@@ -69,7 +76,6 @@ export async function startSandboxBkash(): Promise<SandboxBkash> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the stand-in has no port');
   desk.origin = `http://127.0.0.1:${address.port}`;
-  const paths = { v1: '/v1.2.0-beta', v2: '/v2/tokenized-checkout' };
   return {
     origin: desk.origin,
     credentials,
@@ -78,7 +84,7 @@ export async function startSandboxBkash(): Promise<SandboxBkash> {
     book,
     sns,
     calls: desk.calls,
-    baseUrl: (generation) => desk.origin + paths[generation],
+    baseUrl: (generation) => bkashBaseUrl(desk.origin, generation),
     close: async () => {
       desk.over.abort();
       sns.close();

@@ -58,7 +58,7 @@ export interface NagadFaults {
   wrong: Readonly<Record<string, unknown>>;
 }
 
-interface SandboxNagad extends Merchant {
+export interface SandboxNagad extends Merchant {
   /** `http://127.0.0.1:PORT/api/dfs` */
   readonly baseUrl: string;
   readonly faults: NagadFaults;

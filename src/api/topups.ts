@@ -1,0 +1,299 @@
+/** Top-ups of who is signed in: what ways to pay there are, what a payment would give, begin one, follow it. */
+import { z } from 'zod';
+import { ApiError } from '../errors.ts';
+import { handIn } from '../payments/claims.ts';
+import { createPayment, quoteOrder } from '../payments/create.ts';
+import { manualAccounts, manualClaim } from '../payments/manual.ts';
+import type { Paisa } from '../payments/method.ts';
+import { isOffered, offeredMethods } from '../payments/offered.ts';
+import { findPayment, type Payment, paymentsOf, timelineOf } from '../payments/payment.ts';
+import type { Quote, Wish } from '../payments/quote.ts';
+import { rescue } from '../payments/rescue.ts';
+import { currentRules } from '../payments/rules.ts';
+import { settle } from '../payments/settle.ts';
+import { formatTaka, paisa, parseTaka, TakaError } from '../payments/taka.ts';
+import { exactUsd } from '../wallet/money.ts';
+import { forUser } from './endpoint.ts';
+import { id, moment, usd, usdGiven } from './forms.ts';
+import type { Visit } from './visit.ts';
+
+/** Taka, exact: a number with every digit. */
+const taka = z.unknown().meta({ type: 'number', examples: [500] });
+const exactTaka = (amount: Paisa): unknown => JSON.rawJSON(formatTaka(amount));
+/** Taka a US dollar. */
+const exactRate = (rate: number): unknown =>
+  JSON.rawJSON(`${Math.floor(rate / 1e6)}.${String(rate % 1e6).padStart(6, '0')}`);
+
+const takaGiven = z
+  .union([z.string().max(30), z.number()])
+  .transform((amount, context): Paisa => {
+    try {
+      return parseTaka(String(amount));
+    } catch (error) {
+      if (!(error instanceof TakaError)) throw error;
+    }
+    context.addIssue('must be an amount of taka such as 500 or "500.00"');
+    return paisa(0);
+  })
+  .meta({ examples: ['500.00'] });
+
+const wished = z.strictObject({
+  method: z.string().meta({ examples: ['bkash'] }),
+  taka: takaGiven.optional(),
+  usd: usdGiven.optional(),
+});
+
+/** @throws ApiError where not one of the two is given */
+function wishIn({ taka: amount, usd: credit }: z.output<typeof wished>): Wish {
+  if (amount !== undefined && credit === undefined) return { paisa: amount };
+  if (credit !== undefined && amount === undefined) return { nano: credit };
+  throw new ApiError('invalid_request', {
+    param: 'taka',
+    message: 'Say either "taka", what you pay, or "usd", the credit that you want.',
+  });
+}
+
+const quoted = {
+  method: z.string(),
+  taka,
+  fee_taka: taka,
+  rate: taka.meta({ examples: [122] }),
+  credit_usd: usd,
+  bonus_usd: usd,
+};
+
+function quoteJson(method: string, { amount, fee, rate, credit, bonus }: Quote) {
+  return {
+    method,
+    taka: exactTaka(amount),
+    fee_taka: exactTaka(fee),
+    rate: exactRate(rate),
+    credit_usd: exactUsd(credit),
+    bonus_usd: exactUsd(bonus),
+  };
+}
+
+const topup = z.object({
+  id,
+  state: z.string().meta({ examples: ['pending'] }),
+  reason: z.string().nullable(),
+  ...quoted,
+  redirect_url: z.string().nullable(),
+  trx_id: z.string().nullable(),
+  payer: z.string().nullable(),
+  refunded_taka: taka,
+  created_at: moment,
+  quoted_until: moment,
+  expires_at: moment,
+  held_until: moment.nullable(),
+  credited_at: moment.nullable(),
+});
+
+export function topupJson(payment: Payment): z.input<typeof topup> {
+  const isOpen = payment.state === 'pending';
+  return {
+    id: payment.id,
+    state: payment.state,
+    reason: payment.reason,
+    ...quoteJson(payment.method, payment),
+    redirect_url: isOpen ? payment.redirectUrl : null,
+    trx_id: payment.trxId,
+    payer: payment.payerShown,
+    refunded_taka: exactTaka(payment.refunded),
+    created_at: payment.createdAt,
+    quoted_until: payment.quotedUntil,
+    expires_at: payment.expiresAt,
+    held_until: payment.state === 'verified' ? payment.heldUntil : null,
+    credited_at: payment.creditedAt,
+  };
+}
+
+export const topupMethods = forUser({
+  summary: 'Ways to pay, with their bounds and fees, and amounts to choose from.',
+  answer: z.object({
+    methods: z.array(
+      z.object({
+        id: z.string(),
+        name: z.string(),
+        available: z.boolean(),
+        least_taka: taka,
+        most_taka: taka,
+        fee_percent: z.string(),
+        fee_fixed_taka: z.string(),
+      }),
+    ),
+    presets_taka: z.array(z.number()),
+    bonuses: z.array(z.object({ from_taka: z.number(), percent: z.string() })),
+  }),
+  handle: async ({ site: { desk } }) => {
+    const { content } = await currentRules(desk.sql);
+    return {
+      methods: offeredMethods(desk, content).map(({ method, bounds, fee }) => ({
+        id: method.id,
+        name: method.name,
+        available: isOffered(content, method),
+        least_taka: exactTaka(bounds.least),
+        most_taka: exactTaka(bounds.most),
+        fee_percent: fee.percent,
+        fee_fixed_taka: fee.fixed,
+      })),
+      presets_taka: content.presets,
+      bonuses: content.bonuses.map(({ from, percent }) => ({ from_taka: from, percent })),
+    };
+  },
+});
+
+export const quoteTopup = forUser({
+  summary: 'What a payment would give: rate, fee, credit. Nothing is begun.',
+  body: wished,
+  answer: z.object({ ...quoted, quoted_until: moment }),
+  errors: ['payment_method_unavailable'],
+  handle: async ({ site: { desk }, body }) => {
+    const { quote, method, until } = await quoteOrder(desk, body.method, wishIn(body));
+    return { ...quoteJson(method.id, quote), quoted_until: until };
+  },
+});
+
+/** @throws ApiError invalid_request for one that is too long */
+function clientKey({ request }: Visit): string | null {
+  const key = request.headers.get('idempotency-key');
+  if (key !== null && (key === '' || key.length > 255))
+    throw new ApiError('invalid_request', {
+      message: 'An Idempotency-Key has 1 to 255 characters.',
+    });
+  return key;
+}
+
+export const beginTopup = forUser({
+  summary:
+    'Begin a top-up. Send the browser to redirect_url to pay. The same Idempotency-Key begins one top-up.',
+  body: wished,
+  status: 201,
+  answer: topup,
+  errors: [
+    'payment_limit',
+    'payment_method_unavailable',
+    'payment_provider_failed',
+    'idempotency_key_reused',
+  ],
+  handle: async ({ site: { desk }, user, body, visit }) =>
+    topupJson(
+      await createPayment(desk, {
+        userId: user.id,
+        method: body.method,
+        wish: wishIn(body),
+        clientKey: clientKey(visit),
+        payer: {
+          name: user.name,
+          email: user.email,
+          address: visit.address,
+          mobile: /\b(?:Mobile|Android|iPhone)\b/i.test(visit.userAgent),
+        },
+      }),
+    ),
+});
+
+const most = 100;
+
+export const topups = forUser({
+  summary: 'Top-ups, newest first, by the page.',
+  query: z.strictObject({
+    limit: z.coerce.number().int().min(1).max(most).default(20),
+    before: id.optional(),
+  }),
+  answer: z.object({ topups: z.array(topup), has_more: z.boolean() }),
+  handle: async ({ site: { desk }, user, query: { limit, before } }) => {
+    const found = await paymentsOf(desk.sql, user.id, limit + 1, before ?? null);
+    return { topups: found.slice(0, limit).map(topupJson), has_more: found.length > limit };
+  },
+});
+
+const oneTopup = z.object({
+  ...topup.shape,
+  timeline: z.array(z.object({ at: moment, sentence: z.string() })),
+});
+
+export const showTopup = forUser({
+  summary: 'A top-up, with everything that happened to it.',
+  params: z.object({ id }),
+  answer: oneTopup,
+  handle: async ({ site: { desk }, user, params }) => {
+    const payment = await ownPayment(desk.sql, user.id, params.id);
+    return { ...topupJson(payment), timeline: await timelineOf(desk.sql, payment.id) };
+  },
+});
+
+export const checkTopup = forUser({
+  summary: 'Ask the provider now what became of a top-up.',
+  params: z.object({ id }),
+  answer: oneTopup,
+  handle: async ({ site: { desk }, user, params }) => {
+    const { id: own } = await ownPayment(desk.sql, user.id, params.id);
+    const payment = await settle(desk, own, { actor: 'user' });
+    return { ...topupJson(payment), timeline: await timelineOf(desk.sql, own) };
+  },
+});
+
+export const rescueTopup = forUser({
+  summary:
+    'Paid, but not credited? Says what the provider knows of a transaction, and credits what it proves.',
+  body: z.strictObject({
+    method: z.string().meta({ examples: ['bkash'] }),
+    trx_id: z
+      .string()
+      .max(60)
+      .meta({ examples: ['CK250NROQ5'] }),
+    topup: id.optional(),
+  }),
+  answer: z.object({
+    outcome: z.enum(['credited', 'waiting', 'review', 'refused']),
+    sentence: z.string(),
+    topup: topup.nullable(),
+  }),
+  handle: async ({ site: { desk }, user, body }) => {
+    const { outcome, sentence, payment } = await rescue(desk, {
+      userId: user.id,
+      method: body.method,
+      trxId: body.trx_id,
+      paymentId: body.topup ?? null,
+    });
+    return { outcome, sentence, topup: payment && topupJson(payment) };
+  },
+});
+
+export const claimTopup = forUser({
+  summary: 'Hand in the TrxID of money that was sent by hand.',
+  params: z.object({ id }),
+  body: z.strictObject({
+    wallet: z
+      .string()
+      .max(20)
+      .meta({ examples: ['bkash'] }),
+    trx_id: z
+      .string()
+      .max(60)
+      .meta({ examples: ['CK250NROQ5'] }),
+    sender: z.string().max(20).default(''),
+  }),
+  answer: topup,
+  errors: ['payment_conflict'],
+  handle: async ({ site: { desk, config }, user, params, body }) => {
+    const payment = await ownPayment(desk.sql, user.id, params.id);
+    const accounts = manualAccounts(config.manualPayments);
+    const claim = manualClaim(accounts, body.wallet, body.trx_id, body.sender);
+    if ('why' in claim) throw new ApiError('invalid_request', { message: claim.why });
+    return topupJson(await handIn(desk, user.id, payment.id, claim));
+  },
+});
+
+/** @throws ApiError not_found; user_mismatch for a payment of another */
+export async function ownPayment(
+  sql: Parameters<typeof findPayment>[0],
+  userId: string,
+  paymentId: string,
+): Promise<Payment> {
+  const payment = await findPayment(sql, paymentId);
+  if (!payment) throw new ApiError('not_found', { message: 'There is no such top-up.' });
+  if (payment.userId !== userId) throw new ApiError('user_mismatch');
+  return payment;
+}
