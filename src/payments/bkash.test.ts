@@ -78,7 +78,16 @@ for (const generation of ['v1', 'v2'] as const)
       const silent = await method.capture(now);
       const asked = await method.ask(now);
       const found = await method.search(asked.trxId ?? '');
-      const kept = JSON.stringify([first.evidence, silent.evidence, asked.evidence, found]);
+      standIn.faults.add('create', 'truncated');
+      const broken = await method.open(paymentOf(100), payer, addresses).catch((error) => error);
+      assert.match(JSON.stringify(broken.evidence), /bkashURL/);
+      const kept = JSON.stringify([
+        broken.evidence,
+        first.evidence,
+        silent.evidence,
+        asked.evidence,
+        found,
+      ]);
       assert.equal(silent.state, 'unknown');
       assert.doesNotMatch(kept.replaceAll(`"payer":"01770618575"`, ''), /01770618575/);
       assert.doesNotMatch(kept, /secret-of-the-payment|hash=|[\w.-]{60}/);

@@ -54,7 +54,8 @@ function maskedText(text: string): string {
 
 /** The same for the beginning of an answer that could not be read: tokens and addresses are long, and nothing else is. */
 export function redactedText(body: unknown): unknown {
-  if (typeof body === 'string') return maskedText(body).replace(/[\w.~+/=-]{40,}/g, '…');
+  if (typeof body === 'string')
+    return maskedText(body).replace(/https?:[^\s"]*|[\w.~+/=-]{40,}/g, '…');
   if (typeof body !== 'object' || body === null) return null;
   return Object.fromEntries(
     Object.entries(body).map(([name, value]) => [name, redactedText(value)]),

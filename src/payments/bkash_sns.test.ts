@@ -158,12 +158,35 @@ test('a certificate is fetched once; one that could not be had is tried again', 
   assert.equal(fetched.length, 2);
 });
 
+test('however many addresses a stranger names, a few are fetched at a time', async () => {
+  const release = Promise.withResolvers<void>();
+  const slow = new BkashNotifications({
+    topicArn: sns.topicArn,
+    confirmSubscription: false,
+    fetchText: async (url) => {
+      fetched.push(url);
+      await release.promise;
+      return sns.fetchText(url);
+    },
+  });
+  const read = (SigningCertURL: string) =>
+    slow.read(JSON.stringify(sns.notification(message, { SigningCertURL })), new Headers());
+  const forged = Array.from({ length: 20 }, (_, index) =>
+    read(`https://sns.ap-southeast-1.amazonaws.com/${index}.pem`),
+  );
+  assert.equal(fetched.length, 4);
+  release.resolve();
+  assert.deepEqual(new Set(await Promise.all(forged)), new Set([null]));
+  assert.ok(await read(sns.certificateUrl));
+});
+
 test('a subscription is confirmed only while it is allowed, and only at Amazon', async () => {
   const refused = await read(sns.subscription());
   assert.match(JSON.stringify(refused?.evidence.body), /"confirmed":false/);
   assert.equal(sns.confirmed.length, 0);
   confirmSubscription = true;
   const elsewhere = await read(sns.subscription({ SubscribeURL: 'https://10.0.0.1/?Token=t' }));
+  assert.deepEqual(new Set(fetched), new Set([sns.certificateUrl]));
   assert.match(JSON.stringify(elsewhere?.evidence.body), /"confirmed":false/);
   assert.equal(sns.confirmed.length, 0);
   const envelope = sns.subscription();

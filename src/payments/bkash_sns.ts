@@ -26,6 +26,7 @@ const amazon = /^sns\.[a-z0-9-]{3,}\.amazonaws\.com(?:\.cn)?$/;
 const mostBytes = 32_000;
 const fetchMs = 5000;
 const mostCertificates = 8;
+const mostFetches = 4;
 /** SNS tries again for about that long; ms. */
 const freshMs = 3_600_000;
 
@@ -99,6 +100,7 @@ const algorithms: ReadonlyMap<string, string> = new Map([
 export class BkashNotifications {
   readonly #settings: NotificationSettings;
   readonly #certificates = new Map<string, Promise<X509Certificate>>();
+  #fetching = 0;
 
   constructor(settings: NotificationSettings) {
     this.#settings = settings;
@@ -142,15 +144,8 @@ export class BkashNotifications {
 
   /** Fetched once for each address; null where it cannot be had or its dates do not hold. */
   async #certificate(url: string): Promise<X509Certificate | null> {
-    const known = this.#certificates.get(url);
-    const fetched =
-      known ?? this.#settings.fetchText(url).then((text) => new X509Certificate(text));
-    if (!known) {
-      if (this.#certificates.size >= mostCertificates) this.#certificates.clear();
-      this.#certificates.set(url, fetched);
-    }
     try {
-      const certificate = await fetched;
+      const certificate = await (this.#certificates.get(url) ?? this.#fetched(url));
       const now = Date.now();
       const from = Date.parse(certificate.validFrom);
       const to = Date.parse(certificate.validTo);
@@ -160,6 +155,21 @@ export class BkashNotifications {
     }
     this.#certificates.delete(url);
     return null;
+  }
+
+  /** A stranger may name address after address of Amazon: a few are fetched at a time, the others come again. */
+  #fetched(url: string): Promise<X509Certificate> {
+    if (this.#fetching >= mostFetches) return Promise.reject(new Error('too many at a time'));
+    if (this.#certificates.size >= mostCertificates) this.#certificates.clear();
+    this.#fetching += 1;
+    const fetched = this.#settings
+      .fetchText(url)
+      .then((text) => new X509Certificate(text))
+      .finally(() => {
+        this.#fetching -= 1;
+      });
+    this.#certificates.set(url, fetched);
+    return fetched;
   }
 
   async #confirm(url: string): Promise<boolean> {
