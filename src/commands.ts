@@ -74,9 +74,9 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase(createUser),
   },
   'user set': {
-    usage: '--email ADDRESS --retired-models refuse|replace',
-    sentence: 'Say whether retired models are refused, or answered by their successors.',
-    options: { email: string, 'retired-models': string },
+    usage: '--email ADDRESS [--retired-models refuse|replace] [--disabled yes|no]',
+    sentence: 'Say what retired models are answered by, or switch an account off or on.',
+    options: { email: string, 'retired-models': string, disabled: string },
     run: withDatabase(setUser),
   },
   'key create': {
@@ -240,9 +240,9 @@ async function createUser(given: Arguments, { sql }: Database, config: Config): 
 }
 
 async function setUser(given: Arguments, database: Database): Promise<Said> {
-  const choice = required(given, 'retired-models');
-  const said = await userSet(database.sql, await accountOf(given, database), choice);
-  if (!said) throw new UsageError('--retired-models must be refuse or replace.');
+  const [retired, disabled] = [optional(given, 'retired-models'), optional(given, 'disabled')];
+  const said = await userSet(database.sql, await accountOf(given, database), { retired, disabled });
+  if (typeof said === 'string') throw new UsageError(said);
   return said;
 }
 

@@ -29,6 +29,29 @@ export async function setRetiredModels(sql: Sql, id: string, choice: RetiredMode
   await sql`UPDATE users SET retired_models = ${choice}, updated_at = now() WHERE id = ${id}`;
 }
 
+/** Switched off, an account has no sessions and no good keys, in every process within a second; its wallet stays as it is. */
+export async function setDisabled(sql: Sql, id: string, isDisabled: boolean): Promise<void> {
+  await sql.begin(async (transaction) => {
+    await transaction`
+      UPDATE users SET updated_at = now(),
+        disabled_at = CASE WHEN ${isDisabled} THEN coalesce(disabled_at, now()) END
+      WHERE id = ${id}`;
+    if (isDisabled) await transaction`DELETE FROM sessions WHERE user_id = ${id}`;
+  });
+}
+
+/** Changes what is named and keeps the rest. */
+export async function changeAccount(
+  sql: Sql,
+  id: string,
+  { name, language }: { readonly name?: string; readonly language?: Language },
+): Promise<void> {
+  await sql`
+    UPDATE users SET name = coalesce(${name ?? null}, name),
+      language = coalesce(${language ?? null}, language), updated_at = now()
+    WHERE id = ${id}`;
+}
+
 /** One spelling for each address: without outer spaces, lower case, composed characters. */
 function normaliseEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();

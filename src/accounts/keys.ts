@@ -104,11 +104,10 @@ export async function createKey(sql: Sql, options: NewKey): Promise<{ id: string
   return { id: row.id, key };
 }
 
-/** The key with this hash, revoked and expired ones included; null if there is none. */
+/** The key with this hash, revoked and expired ones included; null if there is none, or its account is switched off. */
 export async function findKeyByHash(sql: Sql, keyHash: Buffer): Promise<KeyRecord | null> {
-  const [row] = await sql<
-    KeyRecord[]
-  >`SELECT ${columns(sql)} FROM api_keys WHERE hash = ${keyHash}`;
+  const [row] = await sql<KeyRecord[]>`SELECT ${columns(sql)} FROM api_keys WHERE hash = ${keyHash}
+    AND NOT EXISTS (SELECT FROM users WHERE users.id = api_keys.user_id AND disabled_at IS NOT NULL)`;
   return row ?? null;
 }
 

@@ -7,6 +7,7 @@ import { isPassing } from '../wallet/failure.ts';
 import {
   changePassword,
   confirmEmail,
+  editAccount,
   endOtherSessions,
   endSession,
   requestReset,
@@ -43,6 +44,7 @@ export const endpoints: readonly Endpoint[] = [
   { method: 'POST', path: '/api/auth/sign-in', who: 'anyone', handler: signIn },
   { method: 'POST', path: '/api/auth/sign-out', who: 'anyone', handler: signOut },
   { method: 'GET', path: '/api/auth/session', who: 'session', handler: showSession },
+  { method: 'PATCH', path: '/api/account', who: 'session', handler: editAccount },
   { method: 'GET', path: '/api/auth/sessions', who: 'session', handler: sessions },
   { method: 'DELETE', path: '/api/auth/sessions', who: 'session', handler: endOtherSessions },
   { method: 'DELETE', path: '/api/auth/sessions/:id', who: 'session', handler: endSession },

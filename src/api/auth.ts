@@ -1,6 +1,7 @@
 /** Signing up, in and out; the sessions of who is signed in; passwords. */
 
 import { z } from 'zod';
+import { changeAccount } from '../accounts/accounts.ts';
 import { endSessions, listSessions, ownerOfSession, type User } from '../accounts/sessions.ts';
 import { ApiError } from '../errors.ts';
 import { mailLink, mailPasswordChanged } from '../mail/account_mails.ts';
@@ -79,6 +80,19 @@ export const showSession = forUser({
   summary: 'Who is signed in.',
   answer: z.object({ user }),
   handle: ({ user }) => ({ user: present(user) }),
+});
+
+export const editAccount = forUser({
+  summary: 'Change the name, or the language of mails: what is left out stays.',
+  body: z
+    .strictObject({ name: z.string().trim().min(1).max(100), language })
+    .partial()
+    .meta({ examples: [{ language: 'bn' }] }),
+  answer: z.object({ user }),
+  handle: async ({ site: { sql }, user, body }) => {
+    await changeAccount(sql, user.id, body);
+    return { user: present({ ...user, ...body }) };
+  },
 });
 
 export const sessions = forUser({

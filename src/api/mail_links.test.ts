@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openBooks } from '../../test/books.ts';
 import { startInstallation } from '../../test/installation.ts';
+import { until } from '../../test/scratch_data.ts';
 import {
   type Answer,
   member,
@@ -143,15 +144,23 @@ test('nobody is flooded with mail', async () => {
 test('an account that is switched off is signed in to by nobody, and has no sessions', async () => {
   const visitor = await newVisitor(origin);
   const { email } = visitor;
-  await books.sql`UPDATE users SET disabled_at = now() WHERE email = ${email}`;
+  const { key } = (await visitor.post('/api/keys', { name: 'bot' })).body;
+  const models = async () =>
+    (await fetch(`${origin}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).status;
+  assert.equal(await models(), 200);
+  await installation.akai('user', 'set', '--email', email, '--disabled', 'yes');
+  await until('its key is refused', async () => (await models()) === 401);
   refused(await visitor.get('/api/auth/session'), 401, 'missing_session');
   refused(
     await visitor.post('/api/auth/sign-in', { email, password: visitorPassword }),
     401,
     'wrong_credentials',
   );
-  await books.sql`UPDATE users SET disabled_at = NULL WHERE email = ${email}`;
-  assert.equal((await visitor.get('/api/auth/session')).status, 200);
+  await installation.akai('user', 'set', '--email', email, '--disabled', 'no');
+  await until('its key works', async () => (await models()) === 200);
+  refused(await visitor.get('/api/auth/session'), 401, 'missing_session');
+  const again = await visitor.post('/api/auth/sign-in', { email, password: visitorPassword });
+  assert.equal(again.status, 200);
   await books.sql`UPDATE sessions SET updated_at = now() - interval '8 days'`;
   refused(await visitor.get('/api/auth/session'), 401, 'missing_session');
 });
@@ -166,4 +175,25 @@ test('the outbox is shown to this machine only', async () => {
   }
   assert.equal((await new Visitor(origin).get('/sandbox/mail')).status, 200);
   assert.equal((await new Visitor(origin).get('/sandbox/mail/x')).status, 404);
+});
+
+test('the language of an account is that of its mails, and is changed', async () => {
+  const visitor = await newVisitor(origin);
+  refused(
+    await visitor.ask('PATCH', '/api/account', { language: 'fr' }),
+    400,
+    'invalid_request',
+    'language',
+  );
+  refused(
+    await visitor.ask('PATCH', '/api/account', { admin: true }),
+    400,
+    'invalid_request',
+    'admin',
+  );
+  const { body } = await visitor.ask('PATCH', '/api/account', { language: 'bn' });
+  assert.equal(member(body, 'user', 'language'), 'bn');
+  assert.equal(member((await visitor.get('/api/auth/session')).body, 'user', 'language'), 'bn');
+  await visitor.post('/api/auth/password/forgotten', { email: visitor.email });
+  assert.match((await latestMail(visitor.email)).text, /নতুন পাসওয়ার্ড দিন/);
 });

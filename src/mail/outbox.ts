@@ -71,7 +71,7 @@ export async function claimMails(sql: Sql): Promise<OutgoingMail[]> {
   );
 }
 
-async function attachmentsOf(sql: Sql, id: string): Promise<Attachment[]> {
+export async function attachmentsOf(sql: Sql, id: string): Promise<Attachment[]> {
   return await sql<Attachment[]>`
     SELECT name, type, content FROM mail_attachments WHERE mail_id = ${id} ORDER BY place`;
 }

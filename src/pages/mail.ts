@@ -5,7 +5,13 @@ import { html, raw } from 'hono/html';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { isUuid } from '../ids.ts';
-import { findMail, type KeptMail, latestMails } from '../mail/outbox.ts';
+import {
+  type Attachment,
+  attachmentsOf,
+  findMail,
+  type KeptMail,
+  latestMails,
+} from '../mail/outbox.ts';
 import { type Html, sendPage } from './frame.ts';
 import { fill, type Language, textsOf, visitorLanguage } from './language.ts';
 import { isFromThisMachine } from './metrics.ts';
@@ -34,7 +40,20 @@ export function addMailPages(
     const mail = await find(c);
     if (!mail) return c.notFound();
     const language = visitorLanguage(c);
-    return sendPage(c, config, { language, title: mail.subject, main: letter(language, mail) });
+    const attached = await attachmentsOf(sql, mail.id);
+    const main = letter(language, mail, attached);
+    return sendPage(c, config, { language, title: mail.subject, main });
+  });
+  app.get('/sandbox/mail/:id/attached/:place', async (c) => {
+    const mail = await find(c);
+    const attached = mail && (await attachmentsOf(sql, mail.id))[Number(c.req.param('place'))];
+    if (!attached) return c.notFound();
+    c.header('content-type', attached.type);
+    c.header(
+      'content-disposition',
+      `attachment; filename*=UTF-8''${encodeURIComponent(attached.name)}`,
+    );
+    return c.body(new Uint8Array(attached.content));
   });
   app.get('/sandbox/mail/:id/html', async (c) => {
     const mail = await find(c);
@@ -75,12 +94,16 @@ function linked(text: string): Html[] {
     .map((part, index) => (index % 2 === 1 ? html`<a href="${part}">${part}</a>` : html`${part}`));
 }
 
-function letter(language: Language, mail: KeptMail): Html {
+function letter(language: Language, mail: KeptMail, attached: readonly Attachment[]): Html {
   const texts = textsOf(language);
-  return html`<div class="documentation"><div><article>
+  const files = attached.map(
+    ({ name }, place) =>
+      html`<a href="/sandbox/mail/${mail.id}/attached/${place}">${name}</a>${raw(' &nbsp; ')}`,
+  );
+  return html`<article class="mail">
 <h1 lang="${mail.language}">${mail.subject}</h1>
 <p class="aside">${aboutOf(language, mail)}</p>
 <div class="letter" lang="${mail.language}">${linked(mail.text)}</div>
-<p><a href="/sandbox/mail/${mail.id}/html">${texts.asHtml}</a>${raw(' &nbsp; ')}<a href="/sandbox/mail">${texts.allMails}</a></p>
-</article></div></div>`;
+<p>${files}<a href="/sandbox/mail/${mail.id}/html">${texts.asHtml}</a>${raw(' &nbsp; ')}<a href="/sandbox/mail">${texts.allMails}</a></p>
+</article>`;
 }

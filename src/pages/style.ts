@@ -69,6 +69,7 @@ pre code { font-size: inherit; overflow-wrap: inherit; }
 .form input { width: 100%; font: inherit; color: inherit; background: var(--card); border: 1px solid var(--soft); border-radius: .5rem; padding: .6rem .8rem; }
 .form button { font: 600 1rem/1.6 var(--text); color: var(--paper); background: var(--green); border: 0; border-radius: .5rem; padding: .6rem 1.4rem; cursor: pointer; }
 .form input:focus-visible { outline: 3px solid var(--green); outline-offset: 2px; }
+.mail { max-width: 44rem; padding-top: 1.5rem; }
 .letter { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; margin-top: 1.5rem; white-space: pre-line; overflow-wrap: anywhere; }
 .letters { list-style: none; margin: 1.5rem 0 0; padding: 0; border-top: 1px solid var(--line); }
 .letters li { border-bottom: 1px solid var(--line); padding: .75rem 0; overflow-wrap: anywhere; }
