@@ -15,7 +15,7 @@ const layers: readonly string[][] = [
   ['parts'],
   ['routes'],
   ['gateway', 'pages', 'api'],
-  ['payments'],
+  ['payments', 'alerts'],
   ['answers'],
   ['accounts', 'mail', 'sandbox'],
   ['wallet'],

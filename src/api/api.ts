@@ -4,6 +4,7 @@ import { type Context, Hono } from 'hono';
 import { sessionUser } from '../accounts/sessions.ts';
 import { ApiError, databaseUnavailable, errorBody, errorHeaders } from '../errors.ts';
 import { isPassing } from '../wallet/failure.ts';
+import { alerts, changeAlerts } from './alerts.ts';
 import {
   changePassword,
   confirmEmail,
@@ -93,6 +94,8 @@ export const endpoints: readonly Endpoint[] = [
     who: 'anyone',
     handler: paymentWebhook,
   },
+  { method: 'GET', path: '/api/alerts', who: 'session', handler: alerts },
+  { method: 'PUT', path: '/api/alerts', who: 'session', handler: changeAlerts },
   { method: 'POST', path: '/api/vouchers/redeem', who: 'session', handler: redeem },
   { method: 'GET', path: '/api/admin/vouchers', who: 'admin', handler: vouchers },
   { method: 'POST', path: '/api/admin/vouchers', who: 'admin', handler: makeVouchers },

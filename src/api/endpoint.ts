@@ -94,7 +94,7 @@ interface Given<Who> {
 
 /** `:id` in a path is a parameter. */
 export type Endpoint = {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: `/api/${string}`;
 } & (
   | { readonly who: 'anyone'; readonly handler: Handler<null> }
