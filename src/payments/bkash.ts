@@ -159,7 +159,7 @@ const nothingHeard = {
 /** What is known where nothing was heard. @throws what is no failure of the provider */
 function silence(error: unknown): Truth {
   if (error instanceof TokenUnavailable)
-    return { ...nothingHeard, unsent: true, reason: error.message, evidence: error.evidence };
+    return { ...nothingHeard, reason: error.message, evidence: error.evidence };
   if (error instanceof ProviderSilent)
     return { ...nothingHeard, reason: 'bKash did not answer', evidence: error.evidence };
   throw error;

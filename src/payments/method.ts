@@ -93,8 +93,6 @@ export interface Truth {
   /** Why not paid, for people, in a few words; null where there is nothing to say. */
   readonly reason: string | null;
   readonly evidence: Evidence;
-  /** Nothing was sent to the provider, so that a capture may be asked for again. */
-  readonly unsent?: true;
 }
 
 /** What a browser claims on its way back. */
