@@ -3,6 +3,13 @@
 import { choice, form, integer, type Setting, text, url } from './setting.ts';
 
 export const paymentSettings = {
+  paymentsEveryMs: integer(
+    'PAYMENTS_EVERY_MS',
+    5000,
+    100,
+    3_600_000,
+    'How often, in ms, the server looks for payments whose provider is to be asked.',
+  ),
   sellerName: text('SELLER_NAME', 'AK AI CORE', 'Who sells, as receipts of payments name it.'),
   sellerAddress: text('SELLER_ADDRESS', '', 'Address of the seller on receipts of payments.'),
   sellerBin: text(

@@ -36,6 +36,7 @@ import {
 } from './parts.ts';
 import type { Desk } from './payments/desk.ts';
 import { openDesk } from './payments/open.ts';
+import { startReconciler } from './payments/reconcile.ts';
 import { type Api, answer, described } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
@@ -109,6 +110,10 @@ export async function startServer(
     });
     undo.unshift(() => payments.close());
     const { desk } = payments;
+    const everyMs = config.paymentsEveryMs;
+    const alarm = (message: string): void => log('error', message);
+    const reconciler = startReconciler(desk, { everyMs, alarm });
+    undo.unshift(() => reconciler.stop());
     const answerPages = website(config, { database, api, secret, origin, key, traffic, desk, log });
     const stop = serve(server, traffic, api, answerPages, log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);

@@ -1,41 +1,25 @@
 /** The pages in a real browser: both languages, a narrow and a wide window, keyboard, no errors in the console. */
 
 import { strict as assert } from 'node:assert';
-import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
 import { getRequestListener } from '@hono/node-server';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { loadConfig } from '../src/config.ts';
 import { bangla } from '../src/pages/bangla.ts';
 import { english } from '../src/pages/english.ts';
 import { buildPages } from '../src/pages/pages.ts';
+import { openBrowser, withBrowser } from './browser.ts';
 import { listen } from './listen.ts';
 
-const installed = [
-  '/usr/bin/google-chrome',
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-];
-
-/** A Chromium to run: the one inside the npm package on Linux x64, an installed one elsewhere. */
-async function findBrowser(): Promise<string | null> {
-  if (process.platform === 'linux' && process.arch === 'x64') {
-    const packed = (await import('@sparticuz/chromium')).default;
-    return packed.executablePath();
-  }
-  return installed.find((path) => existsSync(path)) ?? null;
-}
-
-const executable = await findBrowser();
-const options = executable ? {} : { skip: 'no Chromium for this machine: install Google Chrome' };
 let browser: Browser;
 let server: Server;
 let origin = '';
 
 before(async () => {
-  if (!executable) return;
+  const opened = await openBrowser();
+  if (!opened) return;
+  browser = opened;
   const pages = buildPages({
     config: loadConfig({}, ['openai']),
     origin: () => origin,
@@ -50,11 +34,6 @@ before(async () => {
   });
   server = createServer(getRequestListener(pages.fetch));
   origin = `http://localhost:${await listen(server)}`;
-  browser = await chromium.launch({
-    executablePath: executable,
-    // Root may not use Chromium's sandbox; the only pages that it opens here are our own.
-    args: ['--no-sandbox', '--disable-gpu'],
-  });
 });
 
 after(async () => {
@@ -98,7 +77,7 @@ async function visit(
 
 test(
   'the browser’s language chooses the text, and the link changes it for good',
-  options,
+  withBrowser,
   async () => {
     await visit({ path: '/', locale: 'bn-BD' }, async (page) => {
       assert.equal(await page.locator('h1').textContent(), bangla.tagline);
@@ -112,16 +91,20 @@ test(
   },
 );
 
-test('nothing is wider than the window, narrow or wide, in both languages', options, async () => {
-  for (const width of [320, 390, 1440])
-    for (const path of ['/?lang=en', '/?lang=bn', '/docs?lang=en', '/docs?lang=bn'])
-      await visit({ path, width }, async (page) => {
-        const widest = await page.evaluate('document.documentElement.scrollWidth');
-        assert.equal(widest, width, path);
-      });
-});
+test(
+  'nothing is wider than the window, narrow or wide, in both languages',
+  withBrowser,
+  async () => {
+    for (const width of [320, 390, 1440])
+      for (const path of ['/?lang=en', '/?lang=bn', '/docs?lang=en', '/docs?lang=bn'])
+        await visit({ path, width }, async (page) => {
+          const widest = await page.evaluate('document.documentElement.scrollWidth');
+          assert.equal(widest, width, path);
+        });
+  },
+);
 
-test('the whole command can be copied with the keyboard alone', options, async () => {
+test('the whole command can be copied with the keyboard alone', withBrowser, async () => {
   await visit({ path: '/' }, async (page) => {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await page.keyboard.press('Tab');
@@ -137,7 +120,7 @@ test('the whole command can be copied with the keyboard alone', options, async (
   });
 });
 
-test('text stands out from its ground by 4.5 to 1, in light and dark', options, async () => {
+test('text stands out from its ground by 4.5 to 1, in light and dark', withBrowser, async () => {
   for (const dark of [false, true])
     await visit({ path: '/', dark }, async (page) => {
       const low = await page.evaluate(lowContrast);
@@ -171,7 +154,7 @@ const lowContrast = `(() => {
   });
 })()`;
 
-test('headings step down one at a time and every page has its landmarks', options, async () => {
+test('headings step down one at a time and every page has its landmarks', withBrowser, async () => {
   for (const path of ['/', '/docs'])
     await visit({ path }, async (page) => {
       assert.equal(await page.locator('h1').count(), 1, path);

@@ -1,0 +1,197 @@
+/** Paying in a browser: through each provider's page, as a person would, until the credit is in the wallet. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { openBrowser, withBrowser } from './browser.ts';
+import { type Installation, startInstallation } from './installation.ts';
+
+let browser: Browser | null = null;
+let installation: Installation;
+let cookie = '';
+const password = 'a long password for the test';
+
+before(async () => {
+  installation = await startInstallation({
+    env: { MANUAL_PAYMENTS: 'bkash:send_money:01712345678:Send Money only' },
+  });
+  browser = await openBrowser();
+  const signedUp = await ask('POST', '/api/auth/sign-up', {
+    name: 'Rahim',
+    email: 'rahim@example.com',
+    password,
+  });
+  assert.equal(signedUp.status, 201);
+  const signedIn = await ask('POST', '/api/auth/sign-in', { email: 'rahim@example.com', password });
+  assert.equal(signedIn.status, 200);
+  cookie = signedIn.cookie || signedUp.cookie;
+});
+
+after(async () => {
+  await browser?.close();
+  await installation?.remove();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+  readonly cookie: string;
+}
+
+async function ask(method: string, path: string, body?: object): Promise<Answer> {
+  const response = await fetch(installation.origin + path, {
+    method,
+    headers: {
+      'content-type': 'application/json',
+      origin: installation.origin,
+      ...(cookie ? { cookie } : {}),
+    },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    body: text === '' ? {} : JSON.parse(text),
+    cookie: response.headers
+      .getSetCookie()
+      .map((line) => line.split(';')[0])
+      .join('; '),
+  };
+}
+
+async function begin(
+  method: string,
+  taka: string,
+): Promise<{ id: string; redirectUrl: string; credit: number }> {
+  const { status, body } = await ask('POST', '/api/topups', { method, taka });
+  assert.equal(status, 201, JSON.stringify(body));
+  assert.equal(body.state, 'pending');
+  return {
+    id: String(body.id),
+    redirectUrl: String(body.redirect_url),
+    credit: Number(body.credit_usd),
+  };
+}
+
+const balance = async (): Promise<number> => Number((await ask('GET', '/api/wallet')).body.balance);
+
+/** Does as a person would on the provider's page, and waits for ours. Returns what ours says. */
+async function pay(url: string, act: (page: Page) => Promise<unknown>): Promise<string> {
+  assert.ok(browser);
+  const page = await browser.newPage({ locale: 'en-US' });
+  try {
+    await page.goto(url);
+    await act(page);
+    await page.waitForURL(/\/payments\//);
+    return (await page.textContent('h1')) ?? '';
+  } finally {
+    await page.close();
+  }
+}
+
+async function payByBkash(page: Page, act = 'next'): Promise<void> {
+  for (const value of ['01770618575', '123456', '12121']) {
+    await page.fill('#value', value);
+    await page.click(`button[value="${value === '12121' ? act : 'next'}"]`);
+  }
+}
+
+const ways: readonly [method: string, act: (page: Page) => Promise<unknown>][] = [
+  ['bkash', payByBkash],
+  ['nagad', (page) => page.click('button[value="pay"]')],
+  ['uddoktapay', (page) => page.click('button[value="pay"]')],
+];
+
+for (const [method, act] of ways)
+  test(
+    `${method}: paid on the provider's page, credited once, in the statement`,
+    withBrowser,
+    async () => {
+      const earlier = await balance();
+      const topup = await begin(method, '500');
+      assert.match(await pay(topup.redirectUrl, act), /4\.09 is in your wallet/);
+      const shown = await ask('GET', `/api/topups/${topup.id}`);
+      assert.equal(shown.body.state, 'credited', JSON.stringify(shown.body));
+      assert.ok(Math.abs((await balance()) - earlier - topup.credit) < 1e-9);
+      const { body } = await ask('GET', '/api/wallet?type=TOPUP');
+      // as: the statement has lines
+      const lines = body.transactions as { amount: number; description: string }[];
+      assert.equal(lines.filter(({ amount }) => amount === topup.credit).length >= 1, true);
+    },
+  );
+
+for (const [method, cancel] of [
+  ['bkash', 'cancel'],
+  ['nagad', 'abort'],
+  ['uddoktapay', 'cancel'],
+] as const)
+  test(`${method}: cancelled on the provider's page, nothing credited`, withBrowser, async () => {
+    const earlier = await balance();
+    const topup = await begin(method, '501');
+    const said = await pay(topup.redirectUrl, (page) => page.click(`button[value="${cancel}"]`));
+    assert.match(said, /cancelled|Waiting for the payment/);
+    assert.equal(await balance(), earlier);
+  });
+
+test('a closed tab heals by itself: paid at Nagad, never came back', withBrowser, async () => {
+  assert.ok(browser);
+  const topup = await begin('nagad', '502');
+  const page = await browser.newPage();
+  await page.goto(topup.redirectUrl);
+  await page.click('button[value="pay_stay"]');
+  await page.close();
+  const checked = await ask('POST', `/api/topups/${topup.id}/check`);
+  assert.equal(checked.body.state, 'credited');
+});
+
+test(
+  'by hand: instructions, a TrxID with a slip, then one that a person looks at',
+  withBrowser,
+  async () => {
+    assert.ok(browser);
+    const topup = await begin('manual', '500');
+    const page = await browser.newPage({ locale: 'en-US' });
+    await page.goto(topup.redirectUrl);
+    assert.match((await page.textContent('main')) ?? '', /send exactly ৳500\.00 to 01712345678/);
+    await page.fill('input[name="trx_id"]', 'CK25');
+    await page.click('button[type="submit"]');
+    assert.match((await page.textContent('[role="alert"]')) ?? '', /10 letters and digits/);
+    assert.equal(await page.inputValue('input[name="trx_id"]'), 'CK25');
+    await page.fill('input[name="trx_id"]', 'ck250nroq5');
+    await page.click('button[type="submit"]');
+    await page.waitForURL(/\/payments\//);
+    assert.match((await page.textContent('h1')) ?? '', /A person is looking/);
+    await page.close();
+  },
+);
+
+test('who asks for another’s top-up is refused, and a stranger’s address knows nothing', async () => {
+  const topup = await begin('nagad', '503');
+  const mine = cookie;
+  cookie = '';
+  assert.equal((await ask('GET', `/api/topups/${topup.id}`)).status, 401);
+  const other = await ask('POST', '/api/auth/sign-up', {
+    name: 'Karim',
+    email: 'karim@example.com',
+    password,
+  });
+  cookie =
+    other.cookie ||
+    (await ask('POST', '/api/auth/sign-in', { email: 'karim@example.com', password })).cookie;
+  assert.equal((await ask('GET', `/api/topups/${topup.id}`)).status, 403);
+  assert.deepEqual((await ask('GET', '/api/topups')).body, { topups: [], has_more: false });
+  cookie = mine;
+  assert.equal(
+    (await ask('GET', `/api/payments/nagad/return/${'x'.repeat(32)}?status=Success`)).status,
+    404,
+  );
+  assert.equal(
+    (await ask('POST', '/api/payments/bkash/webhook', { Type: 'Notification' })).status,
+    403,
+  );
+  assert.equal((await ask('POST', '/api/payments/nagad/webhook', {})).status, 404);
+});
+
+test('the books are right after all of it', async () => {
+  const { ok, findings } = await installation.akai<{ ok: boolean; findings?: unknown }>('audit');
+  assert.equal(ok, true, JSON.stringify(findings));
+});
