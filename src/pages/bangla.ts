@@ -63,6 +63,8 @@ export const bangla: Texts = {
   paymentWaiting: 'পেমেন্টের অপেক্ষায়',
   paymentWaitingText:
     '{method} নিশ্চিত করামাত্র আপনার ওয়ালেটে {credit} ক্রেডিট জমা হবে। চাইলে পাতাটি বন্ধ করতে পারেন: আমরা নিজেরাই {method}-এর কাছে খোঁজ নিই।',
+  paymentByHandText:
+    'নিচের নিয়মে টাকা পাঠিয়ে তার TrxID জমা দিন। একজন মানুষ তা মিলিয়ে দেখবেন; এরপর আপনার ওয়ালেটে {credit} ক্রেডিট জমা হবে।',
   paymentVerified: 'টাকা পাওয়া গেছে; ক্রেডিট আসছে',
   paymentVerifiedText:
     '{method} পেমেন্ট নিশ্চিত করেছে। নতুন অ্যাকাউন্টের প্রথম টপ-আপ একটু দেরিতে জমা হয়: {until}-এ আপনার ওয়ালেটে {credit} জমা হবে।',
@@ -79,12 +81,12 @@ export const bangla: Texts = {
   paymentRefunded: 'টাকা ফেরত দেওয়া হয়েছে',
   paymentRefundedText: 'যে অ্যাকাউন্ট থেকে টাকা এসেছিল, সেখানেই ফেরত গেছে।',
   paymentContinue: '{method}-এ এগিয়ে যান',
-  paymentAmount: 'পরিশোধ',
+  paymentAmount: 'পরিমাণ',
   paymentCredit: 'ক্রেডিট',
   paymentBonus: 'বোনাস',
   paymentFee: 'ফি',
   paymentRate: 'বিনিময় হার',
-  paymentRateText: '$১ = ৳{rate}',
+  paymentRateText: '$1 = ৳{rate}',
   paymentTrx: 'লেনদেন নম্বর',
   paymentInvoice: 'ইনভয়েস',
   paymentSend: 'টাকা পাঠান',

@@ -63,6 +63,8 @@ export const english = {
   paymentWaiting: 'Waiting for the payment',
   paymentWaitingText:
     'As soon as {method} confirms it, {credit} of credit is in your wallet. You may close this page: we ask {method} by ourselves.',
+  paymentByHandText:
+    'Send the money as it says below, and hand in its TrxID. A person looks for it; then {credit} of credit is in your wallet.',
   paymentVerified: 'Paid; the credit follows',
   paymentVerifiedText:
     '{method} has confirmed the payment. The first top-ups of an account wait a while: {credit} will be in your wallet at {until}.',
@@ -79,7 +81,7 @@ export const english = {
   paymentRefunded: 'The money went back',
   paymentRefundedText: 'The payment was refunded to the account that paid it.',
   paymentContinue: 'Go on to {method}',
-  paymentAmount: 'Paid',
+  paymentAmount: 'Amount',
   paymentCredit: 'Credit',
   paymentBonus: 'Bonus',
   paymentFee: 'Fee',

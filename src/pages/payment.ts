@@ -106,8 +106,8 @@ function content(language: Language, view: PaymentView, refused: RefusedClaim | 
   return html`<div class="hero">
 <p class="over">${titleOf(language, view)}</p>
 <h1 role="status">${fill(texts[title], values)}</h1>
-<p>${fill(texts[text], values)}</p>
-${payment.reason ? html`<p lang="en">${payment.reason}</p>` : ''}
+<p>${fill(byHand ? texts.paymentByHandText : texts[text], values)}</p>
+${payment.reason && !byHand ? html`<p lang="en">${payment.reason}</p>` : ''}
 </div>
 ${goOn ? html`<p class="act"><a class="button" href="${goOn}">${fill(texts.paymentContinue, values)}</a></p>` : ''}
 ${byHand ? handIn(language, view, refused) : ''}

@@ -56,7 +56,7 @@ export function verdictOn(
     (claim === 'cancelled' || claim === 'failed') &&
     !payment.captureAskedAt
   )
-    return { state: claim, reason: truth.reason };
+    return { state: claim, reason: null };
   if (now < payment.expiresAt.getTime()) return { ...stays, reason: truth.reason };
   // Money that was asked for and of which nobody says what became of it is for a person, not for the bin.
   if (truth.state === 'unknown' && (payment.captureAskedAt || method.pollAfterMs.length === 0))
