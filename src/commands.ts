@@ -8,6 +8,7 @@ import { createKey, findKey, keyState, listKeys, revokeKey } from './accounts/ke
 import { parseNetwork } from './accounts/networks.ts';
 import { archive, verifyArchives } from './commands/archive.ts';
 import { auditNow, auditsBefore } from './commands/audit.ts';
+import { families } from './commands/families.ts';
 import {
   createOptions,
   limitOptions,
@@ -17,13 +18,9 @@ import {
 } from './commands/key_limits.ts';
 import { migrated } from './commands/migrated.ts';
 import { readMoment } from './commands/moment.ts';
-import { offerCommands } from './commands/offers.ts';
-import { probeCommands } from './commands/probes.ts';
-import { providerKeyCommands } from './commands/provider_keys.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
 import { userSet } from './commands/user_set.ts';
-import { voucherCommands } from './commands/vouchers.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -159,10 +156,7 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { days: string },
     run: withDatabase(reviewReceipts),
   },
-  ...offerCommands,
-  ...probeCommands,
-  ...providerKeyCommands,
-  ...voucherCommands,
+  ...families,
   verify: {
     usage: 'FILE [--public-key FILE]',
     sentence: 'Check a signed receipt by itself; ends with exit code 1 and what does not fit.',

@@ -4,16 +4,19 @@ import type { Statements } from '../db/database.ts';
 import type { Nano } from '../wallet/money.ts';
 import type { MethodId, Paisa, PaymentFacts, PaymentMethod } from './method.ts';
 
-export type PaymentState =
-  | 'created'
-  | 'pending'
-  | 'verified'
-  | 'credited'
-  | 'failed'
-  | 'cancelled'
-  | 'expired'
-  | 'needs_review'
-  | 'refunded';
+export const paymentStates = [
+  'created',
+  'pending',
+  'verified',
+  'credited',
+  'failed',
+  'cancelled',
+  'expired',
+  'needs_review',
+  'refunded',
+] as const;
+
+export type PaymentState = (typeof paymentStates)[number];
 
 export interface Payment {
   readonly id: string;

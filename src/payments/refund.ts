@@ -138,7 +138,7 @@ function newReference(): string {
 }
 
 /** The refund as it stands. @throws ApiError not_found */
-export async function refundOf(sql: Statements, id: string): Promise<Refund> {
+async function refundOf(sql: Statements, id: string): Promise<Refund> {
   const [refund] = await sql<Refund[]>`
     SELECT ${refundColumns(sql)} FROM payment_refunds r WHERE id = ${id}`;
   if (!refund) throw new ApiError('not_found', { message: 'There is no such refund.' });

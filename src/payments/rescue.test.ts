@@ -5,7 +5,7 @@ import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { findPayment, type Payment } from './payment.ts';
 import { type Rescued, rescue } from './rescue.ts';
 import { acceptPayment } from './review.ts';
-import { timelineOf } from './review_list.ts';
+import { evidenceOf } from './review_list.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 
@@ -33,7 +33,7 @@ test('a paid payment is credited when its payer asks, also after it was given up
   assert.equal(first.outcome, 'credited');
   assert.equal((await ask(payment.userId, trxId)).outcome, 'credited');
   assert.equal(await scene.balance(payment), payment.credit);
-  const timeline = await timelineOf(desk.sql, payment.id);
+  const timeline = await evidenceOf(desk.sql, payment.id);
   assert.ok(timeline.some(({ sentence }) => sentence === `You asked about transaction ${trxId}.`));
 });
 

@@ -10,7 +10,7 @@ import type { MethodId, PaymentMethod } from './method.ts';
 import type { Payment } from './payment.ts';
 import { refundPayment } from './refund.ts';
 import { acceptPayment, checkNow, rejectPayment } from './review.ts';
-import { paymentsToReview, timelineOf } from './review_list.ts';
+import { evidenceOf, paymentsToReview } from './review_list.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { recordReceipt, resolveReceipt, unmatchedReceipts } from './unmatched.ts';
@@ -73,7 +73,7 @@ test('money that was sent by hand is credited by what an admin saw, once', async
   assert.equal(credited.payerShown, '017******78');
   assert.equal(await scene.balance(payment), payment.credit);
   await assert.rejects(accept(payment, 500), { code: 'payment_conflict' });
-  const timeline = await timelineOf(desk.sql, payment.id);
+  const timeline = await evidenceOf(desk.sql, payment.id);
   assert.ok(timeline.some(({ actor, kind }) => actor === one && kind === 'review'));
   assert.deepEqual(await scene.lies(), []);
 });

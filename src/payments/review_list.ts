@@ -99,8 +99,8 @@ export interface TimelineEntry {
   readonly detail: unknown;
 }
 
-/** All that ever happened to a payment. Its owner may see the entries that have a sentence, without actor and detail. */
-export async function timelineOf(sql: Statements, id: string): Promise<TimelineEntry[]> {
+/** All that ever happened to a payment, for the operator; its owner sees what `timelineOf` gives. */
+export async function evidenceOf(sql: Statements, id: string): Promise<TimelineEntry[]> {
   return sql<TimelineEntry[]>`
     SELECT at, kind, actor, sentence, detail FROM payment_events WHERE payment = ${id} ORDER BY id`;
 }

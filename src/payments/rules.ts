@@ -168,3 +168,44 @@ function merged(before: unknown, given: unknown): unknown {
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/**
+ * Reads changes as they are typed: `limits.newDays=7`, `rate.fixed=122.5`, `presets=[50,100]`. What stands there now says
+ * whether a text or a number is meant; what is neither is JSON.
+ * @throws ApiError invalid_request for what is no change
+ */
+export function changesFrom(content: PaymentRules, texts: readonly string[]): unknown {
+  const changes: Record<string, unknown> = {};
+  for (const text of texts) {
+    const [, path = '', value = ''] = /^([a-z]\w*(?:\.[a-z]\w*)*)=(.*)$/is.exec(text.trim()) ?? [];
+    if (path === '')
+      throw new ApiError('invalid_request', {
+        param: 'set',
+        message: `"${text}" is no change: write PATH=VALUE, such as limits.newDays=7.`,
+      });
+    const names = path.split('.');
+    const last = names.pop() ?? '';
+    let place = changes;
+    let now: unknown = content;
+    for (const name of names) {
+      const inner = place[name];
+      const next = isObject(inner) ? inner : {};
+      place[name] = next;
+      place = next;
+      now = isObject(now) ? now[name] : undefined;
+    }
+    place[last] = typedAs(isObject(now) ? now[last] : undefined, value);
+  }
+  return changes;
+}
+
+function typedAs(now: unknown, text: string): unknown {
+  if (typeof now === 'string' || (now === null && /^[\d.]+$/.test(text))) {
+    return text === 'null' ? null : text;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

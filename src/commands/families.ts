@@ -1,0 +1,14 @@
+/** Commands of one noun each, which have files of their own. */
+import { offerCommands } from './offers.ts';
+import { paymentCommands } from './payments.ts';
+import { probeCommands } from './probes.ts';
+import { providerKeyCommands } from './provider_keys.ts';
+import { voucherCommands } from './vouchers.ts';
+
+export const families = {
+  ...offerCommands,
+  ...probeCommands,
+  ...providerKeyCommands,
+  ...voucherCommands,
+  ...paymentCommands,
+};
