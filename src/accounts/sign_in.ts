@@ -38,6 +38,8 @@ const mails: Readonly<Record<'account' | 'address', Allowance>> = {
 };
 const linkMs = { verify: 24 * hourMs, reset: hourMs };
 const mostUserAgent = 300;
+/** Places where one account is signed in; the one that was unused for longest makes way. */
+const mostSessions = 50;
 
 type Link = keyof typeof linkMs;
 
@@ -113,6 +115,11 @@ export class SignIn {
       await returnAttempt(this.#sql, what, whose, allowed);
     const found = await findAccount(this.#sql, account);
     if (!found) throw new ApiError('wrong_credentials');
+    await this.#sql`
+      DELETE FROM sessions WHERE user_id = ${found.id} AND id NOT IN (
+        SELECT id FROM sessions WHERE user_id = ${found.id} AND expires_at > now()
+        ORDER BY updated_at DESC LIMIT ${mostSessions}
+      )`;
     return {
       user: { id: found.id, email: found.email },
       cookies: answer.headers.getSetCookie(),

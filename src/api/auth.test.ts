@@ -60,6 +60,7 @@ test('what does not fit is refused with its name, and nobody makes himself an ad
     );
   refused(await visitor.post(path, '{"email":'), 400, 'invalid_json');
   refused(await visitor.post(path, '[]'), 400, 'invalid_request');
+  refused(await visitor.post(path, { email, password, name: 'a\0b' }), 400, 'invalid_request');
   refused(
     await visitor.ask('POST', path, 'email=a', {
       'content-type': 'application/x-www-form-urlencoded',
@@ -211,8 +212,14 @@ test('guesses at a password are stopped, whoever the account is of, and others a
   const visitor = await newVisitor(origin);
   const { email } = visitor;
   const guesses = await Promise.all(
-    Array.from({ length: 25 }, () =>
-      new Visitor(origin).post('/api/auth/sign-in', { email, password: 'a guess that is wrong' }),
+    Array.from({ length: 25 }, (_, time) =>
+      // What a client says of its address is not believed.
+      new Visitor(origin).ask(
+        'POST',
+        '/api/auth/sign-in',
+        { email, password: 'a guess that is wrong' },
+        { 'x-forwarded-for': `203.0.113.${time}`, 'x-real-ip': `203.0.113.${time}` },
+      ),
     ),
   );
   const stopped = guesses.filter(({ status }) => status === 429);

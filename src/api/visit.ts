@@ -11,6 +11,8 @@ import { requestIdOf, timeOrderedId } from '../ids.ts';
 
 /** Bytes of a body; what people fill in is far smaller. */
 const mostBytes = 64_000;
+/** How long a body may take to arrive. */
+const bodyMs = 30_000;
 
 export class Visit implements Asking {
   readonly requestId: string = requestIdOf(timeOrderedId());
@@ -60,6 +62,7 @@ export class Visit implements Asking {
           message: `"${name}" is given twice.`,
           param: name,
         });
+    refuseNul([...searchParams.values()].join(''));
     return Object.fromEntries(searchParams);
   }
 
@@ -68,12 +71,24 @@ export class Visit implements Asking {
     const tooLarge = (): ApiError =>
       new ApiError('request_too_large', { message: `The body is larger than ${limit} bytes.` });
     if (Number(this.request.headers.get('content-length') ?? 0) > limit) throw tooLarge();
+    const body = this.request.body;
+    if (!body) return '';
     const parts: Uint8Array[] = [];
     let length = 0;
-    for await (const part of this.request.body ?? []) {
-      length += part.byteLength;
-      if (length > limit) throw tooLarge();
-      parts.push(part);
+    const late = AbortSignal.timeout(bodyMs);
+    const kept = new WritableStream<Uint8Array>({
+      write: (part) => {
+        length += part.byteLength;
+        if (length > limit) throw tooLarge();
+        parts.push(part);
+      },
+    });
+    try {
+      await body.pipeTo(kept, { signal: late });
+    } catch (cause) {
+      if (cause instanceof ApiError) throw cause;
+      const message = late.aborted ? 'The body took too long to arrive.' : 'The body was cut off.';
+      throw new ApiError('invalid_request', { message, cause });
     }
     return Buffer.concat(parts).toString('utf8');
   }
@@ -86,6 +101,7 @@ export class Visit implements Asking {
         message: 'Send JSON, with the header "content-type: application/json".',
       });
     const text = await this.text();
+    if (text.includes('\\u0000')) refuseNul('\0');
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -97,6 +113,14 @@ export class Visit implements Asking {
   async form(): Promise<URLSearchParams> {
     return new URLSearchParams(await this.text());
   }
+}
+
+/** PostgreSQL has no such character in its texts. @throws ApiError invalid_request */
+function refuseNul(text: string): void {
+  if (text.includes('\0'))
+    throw new ApiError('invalid_request', {
+      message: 'Text must not contain the character U+0000.',
+    });
 }
 
 /** @param c of a server that passes on what Node.js knows of the request */
