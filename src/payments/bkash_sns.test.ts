@@ -23,7 +23,8 @@ let confirmSubscription = false;
 let reader: BkashNotifications;
 
 before(async () => {
-  sns = await BkashSns.create();
+  sns = new BkashSns();
+  await sns.prepare();
 });
 
 beforeEach(() => {
@@ -131,7 +132,8 @@ test('a certificate whose dates do not hold, or of another key, proves nothing',
     const body = JSON.stringify(sns.notification(message));
     assert.equal(await other.read(body, new Headers()), null);
   }
-  const old = await BkashSns.create(new Date(now - 90_000), new Date(now - 30_000));
+  const old = new BkashSns(new Date(now - 90_000), new Date(now - 30_000));
+  await old.prepare();
   const expired = new BkashNotifications({
     topicArn: old.topicArn,
     confirmSubscription: false,

@@ -66,7 +66,7 @@ export async function startSandboxBkash(): Promise<SandboxBkash> {
     appSecret: randomBytes(24).toString('hex'),
   };
   const book = new BkashBook({ ...usualSwitches });
-  const sns = await BkashSns.create();
+  const sns = new BkashSns();
   const desk = new Desk(credentials, book, sns);
   const server = createServer((request, response) => {
     desk.answer(request, response).catch(() => response.destroy());
@@ -130,7 +130,7 @@ class Desk {
       sayNothingDone(response, fault, at.generation);
       return;
     }
-    const said = this.#said(request, at, body);
+    const said = await this.#said(request, at, body);
     if (fault && typeof fault === 'object' && 'ms' in fault && !fault.before)
       await this.#pause(fault.ms);
     say(response, said, fault);
@@ -141,11 +141,11 @@ class Desk {
     await sleep(ms, undefined, { signal: this.over.signal });
   }
 
-  #said(
+  async #said(
     request: IncomingMessage,
     { operation, generation }: { operation: BkashOperation; generation: Generation },
     text: string,
-  ): Said {
+  ): Promise<Said> {
     try {
       if (request.method !== 'POST' || !isJson(request)) throw new SchemaRefusal();
       const fields = fieldsIn(text);
@@ -156,7 +156,7 @@ class Desk {
       const { payment, body, isNew } = answerOf(this.#book, operation, generation, fields);
       if (isNew === 'opened' && payment)
         return ok(generation, createdBody(payment, this.#page(payment), generation));
-      if (isNew === 'taken' && payment) this.#announce(payment);
+      if (isNew === 'taken' && payment) await this.#announce(payment);
       return ok(generation, body);
     } catch (error) {
       if (error instanceof SchemaRefusal)
@@ -172,10 +172,14 @@ class Desk {
     return `${this.origin}/?paymentId=${id}&hash=${hash}&mode=${mode}&apiVersion=${version}`;
   }
 
-  #announce(payment: StandInPayment): void {
-    if (this.#book.switches.notifications === 'off' || payment.mode === '0000') return;
+  async #announce(payment: StandInPayment): Promise<void> {
+    const { notifications } = this.#book.switches;
+    const isHeld = notifications === 'held';
+    if (payment.mode === '0000' || (!isHeld && this.#sns.webhook === null)) return;
+    if (notifications === 'off') return;
+    await this.#sns.prepare();
     const message = this.#sns.notification(notificationText(payment));
-    if (this.#book.switches.notifications === 'held') this.#sns.held.push(message);
+    if (isHeld) this.#sns.held.push(message);
     else this.#sns.deliver(message);
   }
 }

@@ -68,28 +68,28 @@ export class BkashSns {
   readonly confirmed: string[] = [];
   /** Where notifications go; none leaves while it is null. */
   webhook: string | null = null;
-  readonly #key: KeyObject;
-  readonly #certificate: string;
+  readonly #from: Date;
+  readonly #to: Date;
+  #signer: { readonly key: KeyObject; readonly certificate: string } | null = null;
   readonly #over = new AbortController();
 
-  private constructor(key: KeyObject, certificate: string) {
-    this.#key = key;
-    this.#certificate = certificate;
+  /** @param from and to: when its certificate holds; by itself for a month */
+  constructor(from = new Date(Date.now() - day), to = new Date(Date.now() + 30 * day)) {
+    this.#from = from;
+    this.#to = to;
   }
 
-  /** Its key is the same for all of a process. @param from and to: when its certificate holds; by itself for a month */
-  static async create(
-    from = new Date(Date.now() - day),
-    to = new Date(Date.now() + 30 * day),
-  ): Promise<BkashSns> {
+  /** Makes the key, the same for all of a process: it takes a moment, which who signs nothing need not wait for. */
+  async prepare(): Promise<{ readonly key: KeyObject; readonly certificate: string }> {
     ownKey ??= promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-    const { privateKey } = await ownKey;
-    return new BkashSns(privateKey, selfSigned(privateKey, from, to));
+    const { privateKey: key } = await ownKey;
+    this.#signer ??= { key, certificate: selfSigned(key, this.#from, this.#to) };
+    return this.#signer;
   }
 
   /** What a GET of an address of SNS gives, for who must not go to Amazon for it. */
   readonly fetchText = async (url: string): Promise<string> => {
-    if (url === this.certificateUrl) return this.#certificate;
+    if (url === this.certificateUrl) return (await this.prepare()).certificate;
     const { hostname, searchParams } = new URL(url);
     const token = searchParams.get('Token');
     if (hostname !== host || token === null) throw new Error('HTTP 404');
@@ -128,7 +128,9 @@ export class BkashSns {
     });
   }
 
+  /** @throws Error before the key is made */
   signed(envelope: Envelope): Envelope {
+    if (!this.#signer) throw new Error('there is no key yet: prepare() makes it');
     const names =
       envelope.Type === 'Notification' ? signedMembers.Notification : signedMembers.other;
     const text = names
@@ -138,7 +140,7 @@ export class BkashSns {
     const algorithm = envelope.SignatureVersion === '2' ? 'RSA-SHA256' : 'RSA-SHA1';
     return {
       ...envelope,
-      Signature: sign(algorithm, Buffer.from(text), this.#key).toString('base64'),
+      Signature: sign(algorithm, Buffer.from(text), this.#signer.key).toString('base64'),
     };
   }
 
