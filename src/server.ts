@@ -6,6 +6,8 @@ import { demoAllowed, demoKey } from './accounts/demo.ts';
 import { installationSecret } from './accounts/secret.ts';
 import { sessionSecret } from './accounts/sessions.ts';
 import { SignIn } from './accounts/sign_in.ts';
+import { reachOf } from './alerts/send.ts';
+import { BalanceWatch } from './alerts/watch.ts';
 import { buildSiteApi, isSiteApi } from './api/api.ts';
 import { type Config, isLoopback } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
@@ -37,6 +39,7 @@ import {
 import type { Desk } from './payments/desk.ts';
 import { openDesk } from './payments/open.ts';
 import { startReconciler } from './payments/reconcile.ts';
+import { tellOwner } from './payments/tell_owner.ts';
 import { type Api, answer, described } from './routes.ts';
 import { startSandboxProvider } from './sandbox/provider.ts';
 import { AuditSchedule } from './wallet/audit_schedule.ts';
@@ -106,14 +109,11 @@ export async function startServer(
     const payments = await openDesk({
       ...{ config, secret, sql: database.sql, origin: () => origin },
       log: (message, error) => log('warn', message, error),
-      changed: async () => {},
+      changed: tellOwner(() => origin),
     });
     undo.unshift(() => payments.close());
     const { desk } = payments;
-    const everyMs = config.paymentsEveryMs;
-    const alarm = (message: string): void => log('error', message);
-    const reconciler = startReconciler(desk, { everyMs, alarm });
-    undo.unshift(() => reconciler.stop());
+    undo.unshift(startMoneySchedules(config, desk, log));
     const answerPages = website(config, { database, api, secret, origin, key, traffic, desk, log });
     const stop = serve(server, traffic, api, answerPages, log, config.drainTimeoutMs);
     for (const line of announcement(config, origin, key)) say(line);
@@ -248,6 +248,20 @@ function startMail(config: Config, { sql }: Database, log: Log): () => Promise<v
   const sender = new MailSender(sql, config, log);
   sender.start();
   return () => sender.stop();
+}
+
+/** Finds out what became of payments, and tells of low balances. Returns what stops both. */
+function startMoneySchedules(config: Config, desk: Desk, log: Log): () => Promise<void> {
+  const { sql, secret, origin } = desk;
+  const everyMs = config.paymentsEveryMs;
+  const alarm = (message: string): void => log('error', message);
+  const reconciler = startReconciler(desk, { everyMs, alarm });
+  const sandbox = config.mode === 'sandbox';
+  const watch = new BalanceWatch({ sql, secret, sandbox, reach: reachOf(config), origin, log });
+  watch.start();
+  return async () => {
+    await Promise.all([reconciler.stop(), watch.stop()]);
+  };
 }
 
 /** Adds up days and audits by and by, beside the requests. Returns what stops it. */
