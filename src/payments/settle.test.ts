@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ProviderSilent, type Truth } from './method.ts';
-import type { Payment } from './payment.ts';
+import { type Payment, paymentOf } from './payment.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 
@@ -50,9 +50,17 @@ test('fifty callbacks beside a webhook and the schedule credit once and capture 
     ),
   );
   assert.equal(length, 60);
-  const end = await settle(desk, payment.id, server);
-  assert.equal(end.state, 'credited');
+  assert.equal((await paymentOf(desk.sql, payment.id)).state, 'credited');
   assert.equal(await scene.balance(payment), payment.credit);
+  assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
+});
+
+test('a payer who agreed while another process had the turn is captured by whoever asks next', async () => {
+  const payment = await authorised();
+  await desk.sql`UPDATE payments SET settling_until = now() + interval '1 minute' WHERE id = ${payment.id}`;
+  assert.equal((await settle(desk, payment.id, success)).state, 'pending');
+  await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${payment.id}`;
+  assert.equal((await settle(desk, payment.id, server)).state, 'credited');
   assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
 });
 

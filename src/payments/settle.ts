@@ -3,6 +3,7 @@
  * ask the provider, write down what it says, compare, verify, credit. Each step is committed before the next, may be
  * taken by any process, and taken twice changes nothing.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
@@ -35,6 +36,11 @@ export interface Occasion {
 /** Longer than a provider may take for a capture and a question after it; ms. */
 const settlingMs = 75_000;
 const over: readonly PaymentState[] = ['credited', 'refunded'];
+/** Given up by what a browser said, and so taken up again by it. */
+const capturable: readonly PaymentState[] = ['created', 'pending', 'cancelled', 'failed'];
+/** How long a browser waits for its turn, and how often it tries; ms. */
+const patienceMs = 5000;
+const turnPollMs = 200;
 const givenUp: readonly PaymentState[] = ['failed', 'cancelled', 'expired'];
 
 /**
@@ -45,11 +51,13 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   const before = await paymentOf(desk.sql, id);
   if (over.includes(before.state) || before.rejectedAt) return before;
   if (before.state === 'verified') return credit(desk, id);
-  const payment = await begin(desk, id);
+  const method = methodOf(desk, before.method);
+  const claim = believable(before, occasion.claim ?? null);
+  const mustCapture = method.capture !== undefined && claim?.claims === 'paid';
+  if (mustCapture) await noteAgreement(desk, id, occasion.actor);
+  const payment = await begin(desk, id, mustCapture ? patienceMs : 0);
   if (!payment) return paymentOf(desk.sql, id);
   try {
-    const method = methodOf(desk, payment.method);
-    const claim = believable(payment, occasion.claim ?? null);
     const known = await learnProviderId(desk, payment, claim?.providerId ?? null, occasion.actor);
     const truth = occasion.truth
       ? await heard(desk, known, occasion.actor, occasion.truth)
@@ -77,14 +85,41 @@ function believable({ providerId, nonce }: Payment, claim: Claim | null): Claim 
   return isForeign ? null : claim;
 }
 
-/** Takes the turn; null when another process has it. */
-async function begin({ sql }: Desk, id: string): Promise<Payment | null> {
-  const [payment] = await sql<Payment[]>`
-    UPDATE payments p SET settling_until = clock_timestamp() + ${settlingMs} * interval '1 ms'
-    WHERE id = ${id} AND (settling_until IS NULL OR settling_until < clock_timestamp())
-      AND state NOT IN ('verified', 'credited', 'refunded') AND rejected_at IS NULL
-    RETURNING ${paymentColumns(sql)}`;
-  return payment ?? null;
+/**
+ * Without a capture no money moves, and the browser that says that the payer has agreed comes once. So it is written down:
+ * should this process die now, or another have the turn, then who asks next captures.
+ */
+async function noteAgreement({ sql }: Desk, id: string, actor: string): Promise<void> {
+  await sql`
+    INSERT INTO payment_events (payment, kind, actor, sentence)
+    SELECT ${id}, 'agreed', ${actor}, 'You came back from the page of the provider.'
+    WHERE NOT EXISTS (SELECT FROM payment_events WHERE payment = ${id} AND kind = 'agreed')`;
+}
+
+async function hasAgreed({ sql }: Desk, id: string): Promise<boolean> {
+  const rows =
+    await sql`SELECT 1 FROM payment_events WHERE payment = ${id} AND kind = 'agreed' LIMIT 1`;
+  return rows.length > 0;
+}
+
+/**
+ * Takes the turn; null when another process has it, or there is nothing left to do.
+ * @param patience how long it is waited for; ms
+ */
+async function begin({ sql }: Desk, id: string, patience: number): Promise<Payment | null> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const [payment] = await sql<Payment[]>`
+      UPDATE payments p SET settling_until = clock_timestamp() + ${settlingMs} * interval '1 ms'
+      WHERE id = ${id} AND (settling_until IS NULL OR settling_until < clock_timestamp())
+        AND state NOT IN ('verified', 'credited', 'refunded') AND rejected_at IS NULL
+      RETURNING ${paymentColumns(sql)}`;
+    if (payment) return payment;
+    const { state, rejectedAt } = await paymentOf(sql, id);
+    if (rejectedAt || state === 'verified' || over.includes(state)) return null;
+    if (performance.now() > until) return null;
+    await sleep(turnPollMs);
+  }
 }
 
 /** Captures where the payer has agreed and nobody has captured yet; asks otherwise. What was heard is written down at once. */
@@ -94,13 +129,13 @@ async function truthOf(
   payment: Payment,
   { actor, claim }: Occasion,
 ): Promise<Truth> {
-  const askFirst = claim?.claims !== 'paid';
-  const first = askFirst
-    ? await heard(desk, payment, actor, await method.ask(factsOf(payment)))
-    : null;
+  const mayBeCaptured = method.capture !== undefined && capturable.includes(payment.state);
+  const agreed = mayBeCaptured && (claim?.claims === 'paid' || (await hasAgreed(desk, payment.id)));
+  const first = agreed
+    ? null
+    : await heard(desk, payment, actor, await method.ask(factsOf(payment)));
   if (first && first.state !== 'authorised') return first;
-  const isOpen = payment.state === 'created' || payment.state === 'pending';
-  if (method.capture && isOpen && (await mayCapture(desk, payment.id))) {
+  if (method.capture && mayBeCaptured && (await mayCapture(desk, payment.id))) {
     const facts = { ...factsOf(payment), captureAsked: true };
     const captured = await heard(desk, payment, actor, await method.capture(facts));
     if (captured.state !== 'unknown') return captured;
