@@ -119,13 +119,14 @@ ${byHand ? handIn(language, view, refused) : ''}
 function rows(texts: Texts, { payment, methodName }: PaymentView): [string, string][] {
   const { amount, fee, bonus, credit, rate, trxId, invoice } = payment;
   const decimals = (rate / 1e6).toString();
+  const row = (name: string, value: string): [string, string] => [name, value];
   return [
     [texts.paymentAmount, `৳${formatTaka(amount)} · ${methodName}`],
-    ...(fee > 0 ? [[texts.paymentFee, `৳${formatTaka(fee)}`] as [string, string]] : []),
+    ...(fee > 0 ? [row(texts.paymentFee, `৳${formatTaka(fee)}`)] : []),
     [texts.paymentRate, fill(texts.paymentRateText, { rate: decimals })],
     [texts.paymentCredit, `$${formatUsd(credit)}`],
-    ...(bonus > 0 ? [[texts.paymentBonus, `$${formatUsd(bonus)}`] as [string, string]] : []),
-    ...(trxId ? [[texts.paymentTrx, trxId] as [string, string]] : []),
+    ...(bonus > 0 ? [row(texts.paymentBonus, `$${formatUsd(bonus)}`)] : []),
+    ...(trxId ? [row(texts.paymentTrx, trxId)] : []),
     [texts.paymentInvoice, invoice],
   ];
 }
