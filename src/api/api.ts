@@ -4,6 +4,7 @@ import { type Context, Hono } from 'hono';
 import { sessionUser } from '../accounts/sessions.ts';
 import { ApiError, databaseUnavailable, errorBody, errorHeaders } from '../errors.ts';
 import { isPassing } from '../wallet/failure.ts';
+import { adminPaymentEndpoints } from './admin_payments.ts';
 import { alerts, changeAlerts } from './alerts.ts';
 import {
   changePassword,
@@ -106,6 +107,7 @@ export const endpoints: readonly Endpoint[] = [
     who: 'admin',
     handler: switchVouchersOff,
   },
+  ...adminPaymentEndpoints,
 ];
 
 /** The application that answers every path under /api. */

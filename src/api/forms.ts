@@ -2,6 +2,8 @@
 
 import { z } from 'zod';
 import { passwordLength } from '../accounts/passwords.ts';
+import type { Paisa } from '../payments/method.ts';
+import { paisa, parseTaka, TakaError } from '../payments/taka.ts';
 import { MoneyError, type Nano, nano, usdAtMost } from '../wallet/money.ts';
 
 /** US dollars, exact: a number with every digit, as JSON.rawJSON makes it. */
@@ -24,6 +26,23 @@ export const usdGiven = z
     return nano(0);
   })
   .meta({ examples: ['12.50'] });
+
+/** Taka, exact: a number with every digit. */
+export const taka = z.unknown().meta({ type: 'number', examples: [500] });
+
+/** Taka that somebody asks for. */
+export const takaGiven = z
+  .union([z.string().max(30), z.number()])
+  .transform((amount, context): Paisa => {
+    try {
+      return parseTaka(String(amount));
+    } catch (error) {
+      if (!(error instanceof TakaError)) throw error;
+    }
+    context.addIssue('must be an amount of taka such as 500 or "500.00"');
+    return paisa(0);
+  })
+  .meta({ examples: ['500.00'] });
 
 export const id = z.uuid();
 

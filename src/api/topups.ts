@@ -11,31 +11,16 @@ import type { Quote, Wish } from '../payments/quote.ts';
 import { rescue } from '../payments/rescue.ts';
 import { currentRules } from '../payments/rules.ts';
 import { settle } from '../payments/settle.ts';
-import { formatTaka, paisa, parseTaka, TakaError } from '../payments/taka.ts';
+import { formatTaka } from '../payments/taka.ts';
 import { exactUsd } from '../wallet/money.ts';
 import { forUser } from './endpoint.ts';
-import { id, moment, usd, usdGiven } from './forms.ts';
+import { id, moment, taka, takaGiven, usd, usdGiven } from './forms.ts';
 import type { Visit } from './visit.ts';
 
-/** Taka, exact: a number with every digit. */
-const taka = z.unknown().meta({ type: 'number', examples: [500] });
 const exactTaka = (amount: Paisa): unknown => JSON.rawJSON(formatTaka(amount));
 /** Taka a US dollar. */
 const exactRate = (rate: number): unknown =>
   JSON.rawJSON(`${Math.floor(rate / 1e6)}.${String(rate % 1e6).padStart(6, '0')}`);
-
-const takaGiven = z
-  .union([z.string().max(30), z.number()])
-  .transform((amount, context): Paisa => {
-    try {
-      return parseTaka(String(amount));
-    } catch (error) {
-      if (!(error instanceof TakaError)) throw error;
-    }
-    context.addIssue('must be an amount of taka such as 500 or "500.00"');
-    return paisa(0);
-  })
-  .meta({ examples: ['500.00'] });
 
 const wished = z.strictObject({
   method: z.string().meta({ examples: ['bkash'] }),

@@ -1,0 +1,177 @@
+/** Operators and payments, over HTTP and from a shell: who may, what is refused, and that both do the same. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, test } from 'node:test';
+import { parseArgs } from 'node:util';
+import { paymentCommands } from '../src/commands/payments.ts';
+import { loadConfig } from '../src/config.ts';
+import { startInstallation } from './installation.ts';
+import { member, newVisitor, refused, Visitor, visitorPassword } from './site_visitor.ts';
+
+const env = { MANUAL_PAYMENTS: 'bkash:send_money:01700000000:Send Money only' };
+const installation = await startInstallation({ env });
+const { origin, akai } = installation;
+after(() => installation.remove());
+
+async function newAdmin(): Promise<Visitor> {
+  const email = `${randomUUID().slice(0, 8)}@example.com`;
+  await akai('user', 'create', '--email', email, '--password', visitorPassword, '--admin');
+  const visitor = new Visitor(origin);
+  const { status } = await visitor.post('/api/auth/sign-in', { email, password: visitorPassword });
+  assert.equal(status, 200);
+  visitor.email = email;
+  return visitor;
+}
+
+const admin = await newAdmin();
+const at = '/api/admin/payments';
+const unknownId = randomUUID();
+
+/** A payment by hand that waits for an admin; returns its id. */
+async function claimed(visitor: Visitor, trxId: string, taka = 500): Promise<string> {
+  const begun = await visitor.post('/api/topups', { method: 'manual', taka });
+  assert.equal(begun.status, 201, JSON.stringify(begun.body));
+  const id = String(begun.body.id);
+  const claim = { wallet: 'bkash', trx_id: trxId, sender: '01712345678' };
+  const told = await visitor.post(`/api/topups/${id}/claim`, claim);
+  assert.equal(told.body.state, 'needs_review', JSON.stringify(told.body));
+  return id;
+}
+
+test('administrators only, and what does not fit is refused with its name', async () => {
+  const visitor = await newVisitor(origin);
+  const paths: readonly [string, string, unknown?][] = [
+    ['GET', at],
+    ['GET', `${at}/review`],
+    ['GET', `${at}/${unknownId}`],
+    ['POST', `${at}/${unknownId}/accept`, { taka: 1 }],
+    ['POST', `${at}/${unknownId}/refund`, { reason: 'x' }],
+    ['GET', '/api/admin/refunds'],
+    ['GET', '/api/admin/receipts'],
+    ['PATCH', '/api/admin/payment-rules', {}],
+  ];
+  for (const [method, path, body] of paths) {
+    refused(await new Visitor(origin).ask(method, path, body), 401, 'missing_session');
+    refused(await visitor.ask(method, path, body), 403, 'admin_only');
+  }
+  for (const act of ['check', 'accept', 'reject', 'attach', 'refund']) {
+    const body = {
+      accept: { taka: 1 },
+      reject: { reason: 'x' },
+      attach: { provider_id: 'x' },
+      refund: { reason: 'x' },
+    };
+    const sent = act === 'check' ? {} : body[act as keyof typeof body]; // as: the names of its members
+    refused(await admin.post(`${at}/${unknownId}/${act}`, sent), 404, 'not_found');
+  }
+  refused(await admin.get(`${at}/nonsense`), 404, 'not_found');
+  refused(await admin.get(`${at}?state=rich`), 400, 'invalid_request', 'state');
+  refused(
+    await admin.post(`${at}/${unknownId}/accept`, { taka: 'many' }),
+    400,
+    'invalid_request',
+    'taka',
+  );
+  refused(
+    await admin.post(`${at}/${unknownId}/reject`, { reason: ' ' }),
+    400,
+    'invalid_request',
+    'reason',
+  );
+  const wrongRules = await admin.ask('PATCH', '/api/admin/payment-rules', {
+    rate: { margin: '101' },
+  });
+  refused(wrongRules, 400, 'invalid_request', 'rate.margin');
+});
+
+test('a payment by hand is reviewed, credited, refunded by hand, with all of it in its timeline', async () => {
+  const visitor = await newVisitor(origin);
+  const id = await claimed(visitor, 'CK250NROQ5');
+  const review = await admin.get(`${at}/review`);
+  assert.equal(member(review.body, 'payments', '0', 'id'), id);
+  assert.equal(member(review.body, 'payments', '0', 'claims', '0', 'trx_id'), 'BKASH:CK250NROQ5');
+  const accepted = await admin.post(`${at}/${id}/accept`, { taka: '500.00' });
+  assert.equal(
+    member(accepted.body, 'payment', 'state'),
+    'credited',
+    JSON.stringify(accepted.body),
+  );
+  const credit = Number(member(accepted.body, 'payment', 'credit_usd'));
+  assert.equal((await visitor.get('/api/wallet')).body.balance, credit);
+  refused(await admin.post(`${at}/${id}/accept`, { taka: 500 }), 409, 'payment_conflict');
+
+  const back = await admin.post(`${at}/${id}/refund`, { taka: 500, reason: 'asked for' });
+  assert.deepEqual([back.status, back.body.state], [201, 'needs_review']);
+  assert.equal((await visitor.get('/api/wallet')).body.balance, 0);
+  const note = 'sent at noon';
+  const done = await akai(
+    'payment',
+    'settle-refund',
+    '--id',
+    String(back.body.id),
+    '--state',
+    'refunded',
+    '--note',
+    note,
+  );
+  assert.equal(done.state, 'refunded');
+  const shown = await admin.get(`${at}/${id}`);
+  assert.equal(member(shown.body, 'payment', 'state'), 'refunded');
+  const timeline = member(shown.body, 'timeline');
+  assert.ok(Array.isArray(timeline));
+  assert.ok(
+    timeline.some(
+      (entry) => member(entry, 'actor') === admin.email && member(entry, 'kind') === 'review',
+    ),
+  );
+  const { findings } = await akai('audit');
+  assert.deepEqual(findings, []);
+});
+
+const config = loadConfig({ ...env, DATA_DIR: installation.dataDir }, []);
+
+/** A command as `akai` runs it, in this process: there are many of them. */
+async function shell(name: string, ...words: string[]): Promise<Record<string, unknown>> {
+  const command = paymentCommands[`payment ${name}`];
+  assert.ok(command);
+  const given = parseArgs({ args: words, options: command.options });
+  const { json } = await command.run(given, config, () => {});
+  return JSON.parse(JSON.stringify(json));
+}
+
+test('the shell does the same: list, show, accept by two, reject, rules, refunds', async () => {
+  const visitor = await newVisitor(origin);
+  const rules = await shell(
+    'rules',
+    '--set',
+    'limits.twoAdminsFrom=300',
+    '--set',
+    'rate.margin=2.5',
+    '--by',
+    'rahim',
+  );
+  assert.equal(member(rules, 'rules', 'limits', 'twoAdminsFrom'), 300);
+  assert.equal(member(rules, 'rules', 'rate', 'margin'), '2.5');
+  const told = await admin.get('/api/admin/payment-rules');
+  assert.deepEqual(told.body, rules);
+  await assert.rejects(shell('rules', '--set', 'limits.open=none'), /limits\.open/);
+  await assert.rejects(shell('rules', '--set', '__proto__.x=1'), /is no change/);
+
+  const id = await claimed(visitor, 'CK250NROQ6', 400);
+  const accept = ['--id', id, '--taka', '400', '--by'];
+  assert.equal((await shell('accept', ...accept, 'rahim')).approvals, 1);
+  await assert.rejects(shell('accept', ...accept, 'rahim'), /another admin/);
+  assert.equal((await shell('accept', ...accept, 'karim')).state, 'credited');
+  const refund = await shell('refund', '--id', id, '--taka', '100', '--reason', 'asked for');
+  assert.equal(refund.state, 'needs_review');
+  assert.equal(member(await shell('refunds', '--open'), 'refunds', '0', 'id'), refund.id);
+
+  const other = await claimed(visitor, 'CK250NROQ7', 100);
+  const rejected = await shell('reject', '--id', other, '--reason', 'No such money came in.');
+  assert.deepEqual([rejected.state, rejected.reason], ['failed', 'No such money came in.']);
+  const found = await shell('list', '--search', 'ck250nroq6', '--email', visitor.email);
+  assert.equal(member(found, 'payments', '0', 'id'), id);
+  assert.equal(member(await shell('show', '--id', id), 'taka'), 400);
+  for (const name of ['review', 'unmatched', 'compare']) await shell(name);
+  assert.equal((await shell('check', '--id', other)).state, 'failed');
+});
