@@ -34,12 +34,16 @@ const anyPassword = z
 
 export const signUp = forAnyone({
   summary: 'Make an account with its wallet, and sign in to it.',
-  body: z.strictObject({
-    email,
-    password,
-    name: z.string().trim().min(1).max(100).optional(),
-    language: language.optional(),
-  }),
+  body: z
+    .strictObject({
+      email,
+      password,
+      name: z.string().trim().min(1).max(100).optional(),
+      language: language.optional(),
+    })
+    .meta({
+      examples: [{ email: 'you@example.com', password: 'correct horse battery', language: 'bn' }],
+    }),
   status: 201,
   answer: account,
   errors: ['email_registered', 'sign_up_closed', 'too_many_attempts'],
@@ -56,7 +60,9 @@ export const signUp = forAnyone({
 
 export const signIn = forAnyone({
   summary: 'Sign in: the session cookie comes with the answer.',
-  body: z.strictObject({ email, password: anyPassword }),
+  body: z
+    .strictObject({ email, password: anyPassword })
+    .meta({ examples: [{ email: 'you@example.com', password: 'correct horse battery' }] }),
   answer: account,
   errors: ['wrong_credentials', 'too_many_attempts'],
   handle: async ({ site: { signIn }, body, visit }) => {

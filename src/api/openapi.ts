@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made of the same tables that answer: what is not in them is not in it. */
 
 import { z } from 'zod';
+import { cookieName } from '../accounts/sessions.ts';
 import { type ErrorCode, errors } from '../errors.ts';
 import type { Endpoint, OtherEndpoint } from './endpoint.ts';
 
@@ -72,6 +73,12 @@ function answerOf({ handler: { status, answer } }: Endpoint): Json {
   return { [status]: { description: errorFree, ...(content ? { content } : {}) } };
 }
 
+/** Of a schema that turns text into something else, the schema as JSON leaves it out. */
+function exampleOf(schema: z.ZodType): Json {
+  const examples = schema.meta()?.examples;
+  return Array.isArray(examples) && examples.length > 0 ? { example: examples[0] } : {};
+}
+
 const errorFree = 'It worked.';
 
 function operation(endpoint: Endpoint): Json {
@@ -86,7 +93,9 @@ function operation(endpoint: Endpoint): Json {
       ? {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: schemaOf(body, 'input') } },
+            content: {
+              'application/json': { schema: schemaOf(body, 'input'), ...exampleOf(body) },
+            },
           },
         }
       : {}),
@@ -144,7 +153,7 @@ export function openApiDocument(
     components: {
       securitySchemes: {
         key: { type: 'http', scheme: 'bearer', description: 'An API key, sk-or-…' },
-        session: { type: 'apiKey', in: 'cookie', name: '__Host-akai_session' },
+        session: { type: 'apiKey', in: 'cookie', name: cookieName(origin.startsWith('https:')) },
       },
       schemas: {
         Error: {
