@@ -67,8 +67,8 @@ async function begin(
   assert.equal(body.state, 'pending');
   return {
     id: String(body.id),
-    redirectUrl: String(body.redirect_url),
-    credit: Number(body.credit_usd),
+    redirectUrl: String(body.redirectUrl),
+    credit: Number(body.creditUsd),
   };
 }
 
@@ -178,7 +178,7 @@ test('who asks for another’s top-up is refused, and a stranger’s address kno
     other.cookie ||
     (await ask('POST', '/api/auth/sign-in', { email: 'karim@example.com', password })).cookie;
   assert.equal((await ask('GET', `/api/topups/${topup.id}`)).status, 403);
-  assert.deepEqual((await ask('GET', '/api/topups')).body, { topups: [], has_more: false });
+  assert.deepEqual((await ask('GET', '/api/topups')).body, { topups: [], hasMore: false });
   cookie = mine;
   assert.equal(
     (await ask('GET', `/api/payments/nagad/return/${'x'.repeat(32)}?status=Success`)).status,

@@ -41,20 +41,20 @@ function wishIn({ taka: amount, usd: credit }: z.output<typeof wished>): Wish {
 const quoted = {
   method: z.string(),
   taka,
-  fee_taka: taka,
+  feeTaka: taka,
   rate: taka.meta({ examples: [122] }),
-  credit_usd: usd,
-  bonus_usd: usd,
+  creditUsd: usd,
+  bonusUsd: usd,
 };
 
 function quoteJson(method: string, { amount, fee, rate, credit, bonus }: Quote) {
   return {
     method,
     taka: exactTaka(amount),
-    fee_taka: exactTaka(fee),
+    feeTaka: exactTaka(fee),
     rate: exactRate(rate),
-    credit_usd: exactUsd(credit),
-    bonus_usd: exactUsd(bonus),
+    creditUsd: exactUsd(credit),
+    bonusUsd: exactUsd(bonus),
   };
 }
 
@@ -63,15 +63,15 @@ const topup = z.object({
   state: z.string().meta({ examples: ['pending'] }),
   reason: z.string().nullable(),
   ...quoted,
-  redirect_url: z.string().nullable(),
-  trx_id: z.string().nullable(),
+  redirectUrl: z.string().nullable(),
+  trxId: z.string().nullable(),
   payer: z.string().nullable(),
-  refunded_taka: taka,
-  created_at: moment,
-  quoted_until: moment,
-  expires_at: moment,
-  held_until: moment.nullable(),
-  credited_at: moment.nullable(),
+  refundedTaka: taka,
+  createdAt: moment,
+  quotedUntil: moment,
+  expiresAt: moment,
+  heldUntil: moment.nullable(),
+  creditedAt: moment.nullable(),
 });
 
 export function topupJson(payment: Payment): z.input<typeof topup> {
@@ -81,15 +81,15 @@ export function topupJson(payment: Payment): z.input<typeof topup> {
     state: payment.state,
     reason: payment.reason,
     ...quoteJson(payment.method, payment),
-    redirect_url: isOpen ? payment.redirectUrl : null,
-    trx_id: payment.trxId,
+    redirectUrl: isOpen ? payment.redirectUrl : null,
+    trxId: payment.trxId,
     payer: payment.payerShown,
-    refunded_taka: exactTaka(payment.refunded),
-    created_at: payment.createdAt,
-    quoted_until: payment.quotedUntil,
-    expires_at: payment.expiresAt,
-    held_until: payment.state === 'verified' ? payment.heldUntil : null,
-    credited_at: payment.creditedAt,
+    refundedTaka: exactTaka(payment.refunded),
+    createdAt: payment.createdAt,
+    quotedUntil: payment.quotedUntil,
+    expiresAt: payment.expiresAt,
+    heldUntil: payment.state === 'verified' ? payment.heldUntil : null,
+    creditedAt: payment.creditedAt,
   };
 }
 
@@ -101,14 +101,14 @@ export const topupMethods = forUser({
         id: z.string(),
         name: z.string(),
         available: z.boolean(),
-        least_taka: taka,
-        most_taka: taka,
-        fee_percent: z.string(),
-        fee_fixed_taka: z.string(),
+        leastTaka: taka,
+        mostTaka: taka,
+        feePercent: z.string(),
+        feeFixedTaka: z.string(),
       }),
     ),
-    presets_taka: z.array(z.number()),
-    bonuses: z.array(z.object({ from_taka: z.number(), percent: z.string() })),
+    presetsTaka: z.array(z.number()),
+    bonuses: z.array(z.object({ fromTaka: z.number(), percent: z.string() })),
   }),
   handle: async ({ site: { desk } }) => {
     const { content } = await currentRules(desk.sql);
@@ -117,13 +117,13 @@ export const topupMethods = forUser({
         id: method.id,
         name: method.name,
         available: isOffered(content, method),
-        least_taka: exactTaka(bounds.least),
-        most_taka: exactTaka(bounds.most),
-        fee_percent: fee.percent,
-        fee_fixed_taka: fee.fixed,
+        leastTaka: exactTaka(bounds.least),
+        mostTaka: exactTaka(bounds.most),
+        feePercent: fee.percent,
+        feeFixedTaka: fee.fixed,
       })),
-      presets_taka: content.presets,
-      bonuses: content.bonuses.map(({ from, percent }) => ({ from_taka: from, percent })),
+      presetsTaka: content.presets,
+      bonuses: content.bonuses.map(({ from, percent }) => ({ fromTaka: from, percent })),
     };
   },
 });
@@ -131,11 +131,11 @@ export const topupMethods = forUser({
 export const quoteTopup = forUser({
   summary: 'What a payment would give: rate, fee, credit. Nothing is begun.',
   body: wished,
-  answer: z.object({ ...quoted, quoted_until: moment }),
+  answer: z.object({ ...quoted, quotedUntil: moment }),
   errors: ['payment_method_unavailable'],
   handle: async ({ site: { desk }, body }) => {
     const { quote, method, until } = await quoteOrder(desk, body.method, wishIn(body));
-    return { ...quoteJson(method.id, quote), quoted_until: until };
+    return { ...quoteJson(method.id, quote), quotedUntil: until };
   },
 });
 
@@ -151,7 +151,7 @@ function clientKey({ request }: Visit): string | null {
 
 export const beginTopup = forUser({
   summary:
-    'Begin a top-up. Send the browser to redirect_url to pay. The same Idempotency-Key begins one top-up.',
+    'Begin a top-up. Send the browser to redirectUrl to pay. The same Idempotency-Key begins one top-up.',
   body: wished,
   status: 201,
   answer: topup,
@@ -186,10 +186,10 @@ export const topups = forUser({
     limit: z.coerce.number().int().min(1).max(most).default(20),
     before: id.optional(),
   }),
-  answer: z.object({ topups: z.array(topup), has_more: z.boolean() }),
+  answer: z.object({ topups: z.array(topup), hasMore: z.boolean() }),
   handle: async ({ site: { desk }, user, query: { limit, before } }) => {
     const found = await paymentsOf(desk.sql, user.id, limit + 1, before ?? null);
-    return { topups: found.slice(0, limit).map(topupJson), has_more: found.length > limit };
+    return { topups: found.slice(0, limit).map(topupJson), hasMore: found.length > limit };
   },
 });
 
@@ -224,7 +224,7 @@ export const rescueTopup = forUser({
     'Paid, but not credited? Says what the provider knows of a transaction, and credits what it proves.',
   body: z.strictObject({
     method: z.string().meta({ examples: ['bkash'] }),
-    trx_id: z
+    trxId: z
       .string()
       .max(60)
       .meta({ examples: ['CK250NROQ5'] }),
@@ -239,7 +239,7 @@ export const rescueTopup = forUser({
     const { outcome, sentence, payment } = await rescue(desk, {
       userId: user.id,
       method: body.method,
-      trxId: body.trx_id,
+      trxId: body.trxId,
       paymentId: body.topup ?? null,
     });
     return { outcome, sentence, topup: payment && topupJson(payment) };
@@ -254,7 +254,7 @@ export const claimTopup = forUser({
       .string()
       .max(20)
       .meta({ examples: ['bkash'] }),
-    trx_id: z
+    trxId: z
       .string()
       .max(60)
       .meta({ examples: ['CK250NROQ5'] }),
@@ -265,7 +265,7 @@ export const claimTopup = forUser({
   handle: async ({ site: { desk, config }, user, params, body }) => {
     const payment = await ownPayment(desk.sql, user.id, params.id);
     const accounts = manualAccounts(config.manualPayments);
-    const claim = manualClaim(accounts, body.wallet, body.trx_id, body.sender);
+    const claim = manualClaim(accounts, body.wallet, body.trxId, body.sender);
     if ('why' in claim) throw new ApiError('invalid_request', { message: claim.why });
     return topupJson(await handIn(desk, user.id, payment.id, claim));
   },
