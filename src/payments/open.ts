@@ -26,6 +26,9 @@ export async function openDesk(
   const { config, log } = given;
   if (config.mode === 'live') return { desk: deskWith(given, null), close: async () => {} };
   const standIns = await startStandIns(config.nagadSignature);
+  // Only to this machine: a public address may be somebody else's.
+  if (config.publicUrl === '')
+    standIns.parts.bkash.sns.webhook = `${given.origin()}/api/payments/bkash/webhook`;
   // Their keys take a moment to make, which the start does not wait for.
   const told = tellCommands(standIns, config.dataDir).catch((error: unknown) =>
     log('commands cannot reach the stand-ins of payments', error),
