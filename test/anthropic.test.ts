@@ -60,8 +60,10 @@ interface Usage extends OpenAI.CompletionUsage {
 
 /** Streamed or not, as one completion. */
 async function ask(isStreamed: boolean, params: Partial<Params>): Promise<OpenAI.ChatCompletion> {
+  // Others have it at the same price, and caches of their own.
+  const provider = { only: ['anthropic'] };
   // as: `messages` is in each call here
-  const body = { model, ...params } as Params;
+  const body = { model, provider, ...params } as Params;
   if (!isStreamed) return client.chat.completions.create(body);
   const usage = { stream_options: { include_usage: true } };
   return client.chat.completions.stream({ ...body, ...usage }).finalChatCompletion();

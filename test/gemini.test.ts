@@ -50,7 +50,8 @@ async function assertCharged(id: string, usage: OpenAI.CompletionUsage | null | 
     headers: { authorization: `Bearer ${stoodIn.key}` },
   });
   const { data } = JSON.parse(await response.text());
-  assert.equal(data.provider, 'google');
+  // Both have it at one price.
+  assert.match(data.provider, /^(google|vertex)$/);
   assert.equal(data.upstream_model, 'gemini-3.8-flash');
   assert.deepEqual(data.flags, []);
   assert.equal(data.usage_reported_by, 'provider');
@@ -78,6 +79,71 @@ async function askForWeather(isStreamed: boolean): Promise<OpenAI.ChatCompletion
   const usage = { stream_options: { include_usage: true } };
   return client.chat.completions.stream({ ...weatherRequest, ...usage }).finalChatCompletion();
 }
+
+type Params = OpenAI.Chat.ChatCompletionCreateParamsNonStreaming;
+
+describe('sound', () => {
+  const data = Buffer.alloc(9000).toString('base64');
+  const sound = { type: 'input_audio' as const, input_audio: { data, format: 'wav' as const } };
+  const messages: Params['messages'] = [
+    { role: 'user', content: [{ type: 'text', text: 'কে বলছে?' }, sound] },
+  ];
+
+  test('is charged at its own price, whoever has one, and listed with it', async () => {
+    // Nano-USD a token: of text, of sound, of the answer.
+    const priced = {
+      'google/gemini-3.1-flash-lite': [250, 500, 1500],
+      'openai/gpt-audio-mini': [600, 10_000, 2400],
+    } as const;
+    for (const [id, [text, ofSound, output]] of Object.entries(priced)) {
+      const answer = await client.chat.completions.create({ model: id, messages });
+      const { usage } = answer;
+      const sounds = usage?.prompt_tokens_details?.audio_tokens ?? 0;
+      assert.ok(usage && sounds > 0, id);
+      const nano =
+        (usage.prompt_tokens - sounds) * text + sounds * ofSound + usage.completion_tokens * output;
+      // as: our own member
+      assert.equal(Math.round((usage as Usage).cost * 1e9), nano, id);
+      const listed = JSON.stringify(await client.models.retrieve(id));
+      assert.match(listed, /"input_modalities":\[[^\]]*"audio"/, id);
+      assert.match(listed, /"audio":"0\.\d+"/, id);
+    }
+  });
+
+  test('is refused where its price is not known, and nothing is charged', async () => {
+    for (const id of [model, 'openai/gpt-4o-mini', 'anthropic/claude-haiku-4.5'])
+      await assert.rejects(
+        client.chat.completions.create({ model: id, messages }),
+        /400 .*Audio input is not available for this model/,
+        id,
+      );
+    assert.doesNotMatch(JSON.stringify(await client.models.retrieve(model)), /"audio"/);
+  });
+
+  test('goes to the one of several models that takes it', async () => {
+    const asked = { model, models: ['google/gemini-2.5-flash'], messages };
+    const answer = await client.chat.completions.create(asked);
+    assert.equal(answer.model, 'google/gemini-2.5-flash');
+  });
+});
+
+test('in the sandbox every offer of a model can be asked for', async () => {
+  const id = 'openai/gpt-oss-120b';
+  const messages = [{ role: 'user' as const, content: 'Hi' }];
+  for (const provider of ['groq', 'bedrock', 'vertex', 'cerebras']) {
+    const asked = { model: id, messages, provider: { only: [provider] } };
+    const answer = await client.chat.completions.create(asked);
+    const response = await fetch(`${stoodIn.baseUrl}/generation?id=${answer.id}`, {
+      headers: { authorization: `Bearer ${stoodIn.key}` },
+    });
+    const { data } = JSON.parse(await response.text());
+    assert.equal(data.provider, provider);
+    assert.match(
+      answer.choices[0]?.message.content ?? '',
+      new RegExp(`${provider.toUpperCase()}_API_KEY`),
+    );
+  }
+});
 
 describe('a stand-in that is as strict as Google', () => {
   test('answers whole, with an image, thoughts paid for and told apart', async () => {

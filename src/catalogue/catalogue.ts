@@ -220,6 +220,10 @@ function datedOffer(
   }
 }
 
+function hasPriceOfSound({ periods }: DatedOffer): boolean {
+  return periods.some(({ prices }) => prices.audioInput !== null);
+}
+
 /** An offer with the id of its provider. */
 interface Sold {
   readonly provider: string;
@@ -238,8 +242,11 @@ function makeModel(author: AuthorEntry, entry: ModelEntry, offers: readonly Sold
     created: entry.created ?? Date.parse(`${entry.released}T00:00:00Z`) / 1000,
     contextLength: entry.contextLength,
     maxOutputTokens: entry.maxOutputTokens,
-    // The gateway takes no audio.
-    inputModalities: ['text', ...(entry.input ?? []).filter((kind) => kind !== 'audio')],
+    // Sound is taken where somebody has a price for it.
+    inputModalities: [
+      'text',
+      ...(entry.input ?? []).filter((kind) => kind !== 'audio' || dated.some(hasPriceOfSound)),
+    ],
     outputModalities: ['text'],
     supportedParameters: entry.parameters.split(' '),
     aliases: entry.aliases ?? [],

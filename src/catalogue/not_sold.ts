@@ -98,7 +98,6 @@ export const notSold: Readonly<Record<string, readonly string[]>> = {
     'openai/gpt-5.3-codex',
     'openai/o3-pro',
   ],
-  'needs sound, which is not taken here': ['openai/gpt-audio', 'openai/gpt-audio-mini'],
   'charges for each of its searches, which has no price here': ['perplexity/sonar-deep-research'],
 };
 

@@ -31,6 +31,7 @@ const priceOptions: Readonly<Record<string, string>> = {
   cachedInput: 'cached-input',
   cacheWrite: 'cache-write',
   reasoning: 'reasoning',
+  audioInput: 'audio-input',
 };
 
 function options(...names: readonly string[]): ParseArgsOptionsConfig {
@@ -50,7 +51,7 @@ export const offerCommands: Readonly<Record<string, OfferCommand>> = {
   },
   'offer set': {
     usage:
-      '--model ID [--provider ID] [--enabled yes|no|default] [--input USD --output USD [--cached-input USD] [--cache-write USD] [--reasoning USD]] [--prices default] [--margin PERCENT|default] [--place NUMBER|default] [--by NAME]',
+      '--model ID [--provider ID] [--enabled yes|no|default] [--input USD --output USD [--cached-input USD] [--cache-write USD] [--reasoning USD] [--audio-input USD]] [--prices default] [--margin PERCENT|default] [--place NUMBER|default] [--by NAME]',
     sentence: 'Set what holds for an offer, or all of a model, in every process within a second.',
     options: options(
       'model',

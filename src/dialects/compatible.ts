@@ -2,7 +2,7 @@
 import { ChunkMender, mendAnswer } from './compatible_answer.ts';
 import { quirkEdits } from './compatible_request.ts';
 import { gathered } from './compatible_whole.ts';
-import { type Dialect, Unreadable } from './dialect.ts';
+import { type ChatBody, type Dialect, Unreadable } from './dialect.ts';
 import { editMembers, fields } from './members.ts';
 import { chatEdits, openai } from './openai.ts';
 import { constraintEdits } from './openai_model.ts';
@@ -23,8 +23,11 @@ export function compatible(quirks: Quirks): Dialect {
       });
     },
     // A model that answers as a stream alone was asked for one.
-    readWhole: (text) => (text.startsWith('{') ? readWhole(text) : wholeOf(text)),
-    readStream: (mostEventBytes) => new ChunkMender(mostEventBytes),
+    readWhole: (text, body) =>
+      text.startsWith('{')
+        ? readWhole(text, hidesReasoning(body))
+        : wholeOf(text, hidesReasoning(body)),
+    readStream: (mostEventBytes, body) => new ChunkMender(mostEventBytes, hidesReasoning(body)),
     errorMeaning: (body) => (errors ? meaningOf(body, errors) : null),
   };
 }
@@ -32,12 +35,18 @@ export function compatible(quirks: Quirks): Dialect {
 const asStream = { stream: 'true', stream_options: '{"include_usage":true}' };
 
 /** @throws Unreadable for a stream that is no whole answer */
-function wholeOf(text: string): string {
-  return /^\s*(?:data|event|id|:)/.test(text) ? JSON.stringify(gathered(text)) : readWhole(text);
+function wholeOf(text: string, hides: boolean): string {
+  const isStream = /^\s*(?:data|event|id|:)/.test(text);
+  return isStream ? JSON.stringify(gathered(text, hides)) : readWhole(text, hides);
+}
+
+/** Providers have no word for it: it is kept from the client here. Most requests ask nothing of reasoning at all. */
+function hidesReasoning({ parsed }: ChatBody): boolean {
+  return parsed.include_reasoning === false || fields(parsed.reasoning).exclude === true;
 }
 
 /** @throws Unreadable for an answer that says it failed */
-function readWhole(text: string): string {
+function readWhole(text: string, hides: boolean): string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -45,7 +54,7 @@ function readWhole(text: string): string {
     return text;
   }
   const answer = fields(parsed);
-  const mended = mendAnswer(answer);
+  const mended = mendAnswer(answer, hides);
   if (mended.error && !answer.error) throw new Unreadable(String(fields(mended.error).message));
   return mended === answer ? text : JSON.stringify(mended);
 }

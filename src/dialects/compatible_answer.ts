@@ -16,6 +16,13 @@ const finishes: Readonly<Record<string, string | null>> = {
 export class ChunkMender extends EventSplitter {
   /** Ids of the calls of each choice, in the order of their indexes. */
   readonly #calls = new Map<unknown, unknown[]>();
+  readonly #hidesReasoning: boolean;
+
+  /** @param hidesReasoning the client does not want to see it */
+  constructor(mostEventBytes: number, hidesReasoning = false) {
+    super(mostEventBytes);
+    this.#hidesReasoning = hidesReasoning;
+  }
 
   /** A chunk as OpenAI has it: the same object where it is so. */
   mend(chunk: Fields): Fields {
@@ -30,6 +37,11 @@ export class ChunkMender extends EventSplitter {
     const { message: _, ...rest } = mended;
     // The answer so far, beside what is new in it.
     const own = mended.delta !== undefined && mended.message !== undefined ? rest : mended;
+    if (this.#hidesReasoning) return this.#indexed(withoutReasoning(own, 'delta'));
+    return this.#indexed(own);
+  }
+
+  #indexed(own: Fields): Fields {
     const delta = fields(own.delta);
     const calls = delta.tool_calls;
     if (!Array.isArray(calls) || calls.every((call) => isNumber(fields(call).index))) return own;
@@ -48,10 +60,24 @@ export class ChunkMender extends EventSplitter {
   }
 }
 
-/** A whole answer as OpenAI has it: the same object where it is so; with an `error` where it says that it failed. */
-export function mendAnswer(answer: Fields): Fields {
+const reasoningMembers = ['reasoning', 'reasoning_content', 'reasoning_details'] as const;
+
+/** A choice without what was thought: the same object where nothing of it is there. */
+function withoutReasoning(choice: Fields, part: 'delta' | 'message'): Fields {
+  const said = fields(choice[part]);
+  if (reasoningMembers.every((name) => said[name] === undefined)) return choice;
+  const { reasoning: _, reasoning_content: __, reasoning_details: ___, ...rest } = said;
+  return { ...choice, [part]: rest };
+}
+
+/**
+ * A whole answer as OpenAI has it: the same object where it is so; with an `error` where it says that it failed.
+ * @param hidesReasoning the client does not want to see it
+ */
+export function mendAnswer(answer: Fields, hidesReasoning = false): Fields {
   return mendChoices(answer, (choice) => {
-    const mended = mendSaid(choice, 'message');
+    const told = mendSaid(choice, 'message');
+    const mended = hidesReasoning ? withoutReasoning(told, 'message') : told;
     const message = fields(mended.message);
     const calls = message.tool_calls;
     if (!Array.isArray(calls) || calls.every((call) => fields(call).type !== undefined))

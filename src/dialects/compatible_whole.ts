@@ -12,8 +12,8 @@ interface Gathered {
 }
 
 /** @param text server-sent events of an OpenAI chat stream @throws Unreadable where it is none, fails or does not end */
-export function gathered(text: string): Fields {
-  const reader = new ChunkMender(text.length * 4);
+export function gathered(text: string, hidesReasoning: boolean): Fields {
+  const reader = new ChunkMender(text.length * 4, hidesReasoning);
   const events = [...reader.push(Buffer.from(text)), ...reader.end()];
   const choices = new Map<unknown, Gathered>();
   let head: Fields = {};

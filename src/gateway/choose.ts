@@ -13,10 +13,18 @@ import { unknownModel } from '../catalogue/unknown_model.ts';
 import { type Config, isReal, isWhole } from '../config.ts';
 import { StartError } from '../db/start-error.ts';
 import { ApiError } from '../errors.ts';
+import { standInUrl } from '../sandbox/stand_in_url.ts';
 import { Healths } from './health.ts';
 import { serviceAccountSession } from './key_session.ts';
 import { Overrides } from './overrides.ts';
-import { exclusion, noPreferences, type Sort, type Wanted } from './preferences.ts';
+import {
+  type Excluded,
+  exclusion,
+  nobodyLeft,
+  noPreferences,
+  type Sort,
+  type Wanted,
+} from './preferences.ts';
 import { needsOf } from './probe_results.ts';
 import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
@@ -70,12 +78,6 @@ interface Named {
 const suffixes = new Map<string, Sort>(
   Object.entries({ floor: 'price', nitro: 'throughput' } as const),
 );
-
-interface Excluded {
-  readonly model: string;
-  readonly provider: string;
-  readonly reason: string;
-}
 
 /** What a route is made of, where it is not this program's own catalogue by this machine's clock. */
 interface Surroundings {
@@ -190,7 +192,8 @@ export class Routes {
     const replaced = asker.replaceRetired ? this.#replaced(asked, asker) : null;
     if (replaced) return replaced;
     const { own } = asker;
-    if (own === null && asked.preferences === null && asked.fallbackModels.length === 0) {
+    const isPlain = asked.preferences === null && asked.sounds === 0;
+    if (own === null && isPlain && asked.fallbackModels.length === 0) {
       const model = this.#catalogue.find(asked.model);
       const route = model && this.#routeOf(model);
       if (route && !route.isTied && route.targets.every(isCalm)) return route;
@@ -335,12 +338,13 @@ export class Routes {
     const isServed = model.dated.some(({ provider }) => wayTo(provider) !== null);
     if (isServed) return real.toSorted(byPlace);
     if (sandboxUrl === null) return [];
-    return offers.slice(0, 1).flatMap((offer) => {
+    const stoodFor = offers.flatMap((offer) => {
       const provider = providers.get(offer.provider);
       if (!provider) return [];
       const keys = this.#ring(provider, 'sandbox');
-      return [targetOf(offer, own(offer, false), sandboxUrl, keys)];
+      return [targetOf(offer, own(offer, false), standInUrl(sandboxUrl, provider.id), keys)];
     });
+    return stoodFor.toSorted(byPlace);
   }
 
   /** Null for a provider that is not set up. `isOwn`: its address is the operator's choice, not the public one. */
@@ -381,13 +385,6 @@ function byPlace(one: Target, other: Target): number {
 
 function isCalm({ health }: Target): boolean {
   return health.isCalm && health.probes.lacks === 0;
-}
-
-/** @param excluded why each offer is not asked, never empty */
-function nobodyLeft(excluded: readonly Excluded[]): ApiError {
-  const reasons = excluded.map(({ provider, reason }) => `${provider} is ${reason}`);
-  const message = `No allowed providers are available for this request: ${reasons.join('; ')}.`;
-  return new ApiError('no_allowed_provider', { message, param: 'provider', details: { excluded } });
 }
 
 function readMargins({ marginPercent, modelMargins }: Config, { models }: Catalogue): Margins {

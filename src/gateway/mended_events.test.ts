@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { providerEntries } from '../catalogue/catalogue.ts';
 import { dialectOf } from '../dialects/dialects.ts';
-import { fields } from '../dialects/members.ts';
+import { type Fields, fields } from '../dialects/members.ts';
 import { ChatEvents } from './sse.ts';
 
 const folder = join(import.meta.dirname, '../dialects/fixtures');
@@ -16,10 +16,15 @@ function chunkText(chunk: unknown): string {
 }
 
 /** What a client reads of a stream, and how much was generated in it. */
-function relayed(provider: string, bytes: Buffer, cuts: readonly number[]): [unknown[], number] {
+function relayed(
+  provider: string,
+  bytes: Buffer,
+  cuts: readonly number[],
+  parsed: Fields = {},
+): [unknown[], number] {
   const entry = providerEntries.find(({ id }) => id === provider);
   assert.ok(entry);
-  const body = { text: '{}', parsed: {} };
+  const body = { text: '{}', parsed };
   const reader = dialectOf(entry.dialect, entry.quirks).readStream(1_000_000, body);
   const events = new ChatEvents('"ours"', '"a/b"', reader);
   let from = 0;
@@ -59,7 +64,9 @@ describe('events of a provider with quirks', () => {
     if (!quirks || !readdirSync(folder).includes(id)) continue;
     for (const file of readdirSync(join(folder, id)).filter((name) => name.startsWith('streamed')))
       test(`${id}: ${file}`, () => {
-        const { answer, expected } = JSON.parse(readFileSync(join(folder, id, file), 'utf8'));
+        const { answer, expected, request } = JSON.parse(
+          readFileSync(join(folder, id, file), 'utf8'),
+        );
         if (expected === 'unreadable') return;
         const texts = answer.events.map((event: unknown) =>
           typeof event === 'string' ? event : chunkText(fields(event).data),
@@ -68,7 +75,7 @@ describe('events of a provider with quirks', () => {
         const wanted = expected.flatMap(delivered);
         fc.assert(
           fc.property(fc.array(fc.nat(bytes.length), { maxLength: 20 }), (cuts) => {
-            assert.deepEqual(relayed(id, bytes, cuts)[0].map(withoutCreated), wanted);
+            assert.deepEqual(relayed(id, bytes, cuts, request)[0].map(withoutCreated), wanted);
           }),
           { numRuns: 50 },
         );

@@ -171,8 +171,28 @@ export interface Wanted extends PromptSize {
   readonly preferences: Preferences | null;
 }
 
+export interface Excluded {
+  readonly model: string;
+  readonly provider: string;
+  readonly reason: string;
+}
+
+const unpricedSound = 'without a price for sound';
+
+/** @param excluded why each offer is not asked, never empty */
+export function nobodyLeft(excluded: readonly Excluded[]): ApiError {
+  if (excluded.every(({ reason }) => reason === unpricedSound))
+    return new ApiError('invalid_request', {
+      message: `Audio input is not available for this model: ${unpricedSound}.`,
+      param: 'messages',
+    });
+  const reasons = excluded.map(({ provider, reason }) => `${provider} is ${reason}`);
+  const message = `No allowed providers are available for this request: ${reasons.join('; ')}.`;
+  return new ApiError('no_allowed_provider', { message, param: 'provider', details: { excluded } });
+}
+
 /**
- * Why the client does not want this offer to be asked; null where it does.
+ * Why this offer is not to be asked, by the client's wish or for want of a price; null where it is.
  * @param known every parameter that some model understands: what none does says nothing about an offer
  */
 export function exclusion(
@@ -183,6 +203,7 @@ export function exclusion(
 ): string | null {
   const { only, ignore, order, allowFallbacks, requireParameters, maxPrice } =
     request.preferences ?? noPreferences;
+  if (request.sounds > 0 && offer.prices.audioInput === null) return unpricedSound;
   if (only && !only.has(offer.provider)) return 'not in provider.only';
   if (ignore.has(offer.provider)) return 'in provider.ignore';
   if (!allowFallbacks && order.length > 0 && !order.includes(offer.provider))

@@ -132,6 +132,16 @@ test('images count by what they cost at most, their bytes not at all', () => {
   assert.ok(boundOf(body.replaceAll('/', '\\/')) >= bound);
 });
 
+test('sound has no bound but the context, and is no text: a second of it is estimated', () => {
+  const second = 'A'.repeat(64_000);
+  const part = { type: 'input_audio', input_audio: { data: second, format: 'wav' } };
+  const { sounds, textBound, inputEstimate } = sizeOf(request([part, part]));
+  assert.deepEqual([sounds, textBound], [2, Number.MAX_SAFE_INTEGER]);
+  assert.ok(inputEstimate >= 64 && inputEstimate < 64 + 100, String(inputEstimate));
+  assert.equal(sizeOf(request('Hi')).sounds, 0);
+  assert.equal(sizeOf(request([{ type: 'input_audio' }])).sounds, 1);
+});
+
 test('what is attached counts, however it is written', () => {
   const plain = request([{ type: 'image_url', image_url: { url: 'https://x/y' } }]);
   const escaped = plain.replaceAll('image_url', 'image\\u005furl');

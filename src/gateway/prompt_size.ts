@@ -1,5 +1,4 @@
 /** How many tokens a prompt has at most, and probably. Never an underestimate for any tokenizer, seen or not. */
-import { ApiError } from '../errors.ts';
 import { imageTokens } from './image_tokens.ts';
 
 /** Tokens that a provider adds by itself: its chat template, and instructions where there are tools or a form to keep to. */
@@ -16,6 +15,8 @@ export interface PromptSize {
   /** Upper bound of the tokens of everything but images: no tokenizer makes more than one token of a byte. */
   readonly textBound: number;
   readonly images: number;
+  /** Parts of sound, which only some offers have a price for. */
+  readonly sounds: number;
   /** What the prompt probably is, and what is charged for it when the provider reports nothing; never above the bound. */
   readonly inputEstimate: number;
 }
@@ -29,41 +30,49 @@ export function inputBound({ textBound, images }: PromptSize, author: string): n
 /** What stands in a prompt besides text. */
 interface Attachments {
   images: number;
-  /** What they probably cost in tokens. */
-  imageTokens: number;
-  /** Bytes of the request that are images, and no text. */
-  imageBytes: number;
-  /** Files, video and whatever else has no known size in tokens. */
+  sounds: number;
+  /** What both probably cost in tokens. */
+  mediaTokens: number;
+  /** Bytes of the request that are images or sound, and no text. */
+  mediaBytes: number;
+  /** Files, sound, video and whatever else has no known size in tokens. */
   unbounded: boolean;
 }
 
 /**
  * Text counts by its bytes, as the model sees them; images by what images cost. What else may be attached has no bound but
  * the model's context: not by its bytes, for the text and the pages of a PDF are compressed, as often over as its writer likes, and a
- * picture that stands still for an hour is a small video; nor by its provider, none of which says what a page costs at most.
+ * picture that stands still for an hour is a small video, as silence is a small file; nor by its provider, none of which says what a
+ * page costs at most.
  * @param text the request's JSON, of which `parsed` was read
- * @throws ApiError invalid_request for sound, which has no price
  */
 export function promptSize(
   parsed: Readonly<Record<string, unknown>>,
   messages: readonly unknown[],
   text: string,
 ): PromptSize {
-  const attached: Attachments = { images: 0, imageTokens: 0, imageBytes: 0, unbounded: false };
+  const attached: Attachments = {
+    images: 0,
+    sounds: 0,
+    mediaTokens: 0,
+    mediaBytes: 0,
+    unbounded: false,
+  };
   for (const message of messages) {
     const content = isObject(message) ? message.content : null;
     if (Array.isArray(content)) for (const part of content) attach(attached, part);
     else if (isObject(content)) attached.unbounded = true;
   }
-  const { images, imageBytes, unbounded } = attached;
+  const { images, sounds, mediaBytes, unbounded } = attached;
   const hasTools = parsed.tools ?? parsed.functions ?? parsed.response_format;
   const own = templateTokens + (hasTools ? toolTokens : 0) + messageTokens * messages.length;
   const { atMost, unmeasured } = bytesOfText(parsed, text);
-  const textBytes = atMost - unmeasured - imageBytes;
+  const textBytes = atMost - unmeasured - mediaBytes;
   return {
     textBound: unbounded ? Number.MAX_SAFE_INTEGER : textBytes + unmeasured + own,
     images,
-    inputEstimate: Math.ceil(textBytes / bytesPerToken) + attached.imageTokens,
+    sounds,
+    inputEstimate: Math.ceil(textBytes / bytesPerToken) + attached.mediaTokens,
   };
 }
 
@@ -167,11 +176,7 @@ const bengaliText = /^[\0-\x7f\u0964\u0965\u0980-\u09ff\u2000-\u2026]*$/;
 function attach(attached: Attachments, part: unknown): void {
   const type = isObject(part) ? part.type : null;
   if (type === 'text' || type === 'refusal') return;
-  if (type === 'input_audio')
-    throw new ApiError('invalid_request', {
-      param: 'messages',
-      message: 'Audio input is not available: audio tokens have no price here.',
-    });
+  if (type === 'input_audio' && isObject(part)) attachSound(attached, part.input_audio);
   if (type !== 'image_url' || !isObject(part)) {
     attached.unbounded = true;
     return;
@@ -182,9 +187,26 @@ function attach(attached: Attachments, part: unknown): void {
     return;
   }
   attached.images += 1;
-  attached.imageTokens += imageTokens(url, detail);
+  attached.mediaTokens += imageTokens(url, detail);
   // Base64 is ASCII: its length in characters is its length in bytes.
-  if (url.startsWith('data:')) attached.imageBytes += url.length;
+  if (url.startsWith('data:')) attached.mediaBytes += url.length;
+}
+
+/** Tokens for a second of sound at Gemini; others count fewer. */
+const soundTokensPerSecond = 32;
+/** Bytes of a second, mostly: of uncompressed speech, and of what is compressed. */
+const waveBytesPerSecond = 48_000;
+const soundBytesPerSecond = 16_000;
+
+/** Its length is not known, only what it probably is: it has no bound but the model's context. */
+function attachSound(attached: Attachments, sound: unknown): void {
+  attached.sounds += 1;
+  const { data, format } = isObject(sound) ? sound : {};
+  if (typeof data !== 'string') return;
+  attached.mediaBytes += data.length;
+  const perSecond = format === 'wav' ? waveBytesPerSecond : soundBytesPerSecond;
+  const seconds = (data.length * 3) / 4 / perSecond;
+  attached.mediaTokens += Math.ceil(seconds * soundTokensPerSecond);
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

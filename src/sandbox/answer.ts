@@ -20,6 +20,8 @@ export interface StandIn {
   readonly completionExcludesReasoning: boolean;
   /** Tokens of one answer. */
   readonly maxOutputTokens: number;
+  /** Tokens of prompt and answer. */
+  readonly contextLength: number;
   readonly constraints: readonly string[];
 }
 
@@ -243,8 +245,17 @@ export function answer(request: ChatRequest, model: StandIn): Answer {
       'unsupported_parameter',
       'max_tokens',
     );
+  const promptTokens = countPrompt(request);
+  const { contextLength } = model;
+  if (promptTokens > contextLength)
+    throw new Refusal(
+      400,
+      `This model's maximum context length is ${contextLength} tokens. However, your messages resulted in ${promptTokens} tokens. Please reduce the length of the messages.`,
+      'context_length_exceeded',
+      'messages',
+    );
   const choices = Array.from({ length: request.choices }, (_, index) =>
     choose(request, model, index),
   );
-  return { promptTokens: countPrompt(request), choices };
+  return { promptTokens, choices };
 }

@@ -357,3 +357,13 @@ describe('a stream', () => {
     assert.ok(timers() <= before);
   });
 });
+
+test('a prompt beyond the context is refused as a real provider refuses it', async () => {
+  const messages = [{ role: 'user' as const, content: 'a b '.repeat(70_000) }];
+  await assert.rejects(ask({ messages }), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.code, 'context_length_exceeded');
+    assert.match(error.message, /maximum context length is 128000 tokens/);
+    return true;
+  });
+});

@@ -1,17 +1,30 @@
 /** OpenAI's form of a stand-in: `POST /v1/chat/completions` and `GET /v1/models`, on the wire as OpenAI has them. */
 
-import { type Answer, answer, type Call, type Choice, randomId, type StandIn } from './answer.ts';
+import {
+  type Answer,
+  answer,
+  type Call,
+  type Choice,
+  randomId,
+  type StandIn,
+  tokensOfMedia,
+} from './answer.ts';
 import type { Form, Reply } from './form.ts';
 import { type ChatRequest, Refusal, readChatRequest } from './request.ts';
 
-function usageOf({ promptTokens, choices }: Answer, model: StandIn): object {
+function usageOf(
+  { promptTokens, choices }: Answer,
+  model: StandIn,
+  { messages }: ChatRequest,
+): object {
+  const sounds = messages.reduce((sum, { media }) => sum + (media.input_audio ?? 0), 0);
   const visible = choices.reduce((sum, choice) => sum + choice.visibleTokens, 0);
   const reasoning = choices.reduce((sum, choice) => sum + choice.reasoningTokens, 0);
   return {
     prompt_tokens: promptTokens,
     completion_tokens: model.completionExcludesReasoning ? visible : visible + reasoning,
     total_tokens: promptTokens + visible + reasoning,
-    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+    prompt_tokens_details: { cached_tokens: 0, audio_tokens: sounds * tokensOfMedia },
     completion_tokens_details: {
       reasoning_tokens: reasoning,
       audio_tokens: 0,
@@ -69,7 +82,7 @@ function completionBody(request: ChatRequest, model: StandIn, given: Answer): st
     created: Math.floor(Date.now() / 1000),
     model: model.snapshot,
     choices,
-    usage: usageOf(given, model),
+    usage: usageOf(given, model, request),
     service_tier: 'default',
     system_fingerprint: 'fp_sandbox',
   });
@@ -125,7 +138,7 @@ function* chunks(request: ChatRequest, model: StandIn, given: Answer): Generator
     turns = going;
   }
   if (request.includeUsage)
-    yield `data: ${JSON.stringify({ ...base, choices: [], usage: usageOf(given, model) })}`;
+    yield `data: ${JSON.stringify({ ...base, choices: [], usage: usageOf(given, model, request) })}`;
   yield 'data: [DONE]';
 }
 

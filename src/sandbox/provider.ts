@@ -12,6 +12,7 @@ import type { Form, Reply } from './form.ts';
 import { geminiForm } from './gemini.ts';
 import { openaiForm } from './openai.ts';
 import { Refusal } from './request.ts';
+import { standInOf } from './stand_in_url.ts';
 
 export interface Sandbox {
   /** `http://127.0.0.1:PORT/v1` */
@@ -25,14 +26,21 @@ const forms: readonly Form[] = [anthropicForm, bedrockForm, geminiForm, openaiFo
 
 const largestBody = 64_000_000;
 
-/** By the provider's name of the model; several providers may share one. */
-function standIns(): Map<string, StandIn> {
-  const found = new Map<string, StandIn>();
+/** By the provider's name of the model, for each provider; under null for whoever offers it first. */
+type StandIns = ReadonlyMap<string | null, ReadonlyMap<string, StandIn>>;
+
+function standIns(): StandIns {
+  const all = new Map<string | null, Map<string, StandIn>>([[null, new Map()]]);
+  const add = (provider: string | null, name: string, standIn: StandIn): void => {
+    const own = all.get(provider) ?? new Map<string, StandIn>();
+    all.set(provider, own);
+    if (!own.has(name)) own.set(name, standIn);
+  };
   for (const model of models.values())
-    for (const { provider, upstreamModel, maxOutputTokens, constraints } of model.offers) {
-      if (found.has(upstreamModel)) continue;
+    for (const offer of model.offers) {
+      const { provider, upstreamModel, maxOutputTokens, contextLength, constraints } = offer;
       const dated = model.aliases.find((alias) => /-\d{4}-\d{2}-\d{2}$/.test(alias));
-      found.set(upstreamModel, {
+      const standIn: StandIn = {
         title: model.name,
         snapshot: dated?.endsWith(upstreamModel + dated.slice(-11))
           ? upstreamModel + dated.slice(-11)
@@ -43,10 +51,13 @@ function standIns(): Map<string, StandIn> {
         reasoning: model.reasoning,
         completionExcludesReasoning: providers.get(provider)?.completionExcludesReasoning === true,
         maxOutputTokens,
+        contextLength,
         constraints,
-      });
+      };
+      add(provider, upstreamModel, standIn);
+      add(null, upstreamModel, standIn);
     }
-  return found;
+  return all;
 }
 
 async function stream(
@@ -112,10 +123,12 @@ function refuse(error: unknown, response: ServerResponse, form: Form): void {
 async function handle(
   request: IncomingMessage,
   response: ServerResponse,
-  known: ReadonlyMap<string, StandIn>,
+  all: StandIns,
   paceMs: number,
 ): Promise<void> {
-  const where = `${request.method} ${request.url}`;
+  const { provider, rest } = standInOf(request.url ?? '/');
+  const where = `${request.method} ${rest}`;
+  const known = all.get(provider) ?? new Map<string, StandIn>();
   const form = forms.find((each) => each.takes(where)) ?? openaiForm;
   try {
     const own = form.headers();

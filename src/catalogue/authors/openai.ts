@@ -21,6 +21,10 @@ const reasoningWithoutStructuredOutputs =
 const plainWithoutStructuredOutputs =
   'frequency_penalty logit_bias logprobs max_completion_tokens max_tokens metadata n parallel_tool_calls prediction presence_penalty prompt_cache_key response_format safety_identifier seed service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p';
 
+/** Each prompt needs sound in it; answers are text here. */
+const listening =
+  'max_completion_tokens max_tokens seed stop stream stream_options temperature tool_choice tools top_p';
+
 export const openai: AuthorEntry = {
   id: 'openai',
   name: 'OpenAI',
@@ -468,6 +472,26 @@ export const openai: AuthorEntry = {
       parameters:
         'frequency_penalty logit_bias logprobs max_completion_tokens max_tokens metadata n prediction presence_penalty prompt_cache_key safety_identifier seed service_tier stop store stream stream_options temperature top_logprobs top_p',
       sunset: { date: '2026-10-23', replacedBy: 'openai/gpt-6-luna' },
+    },
+    {
+      name: 'gpt-audio',
+      title: 'GPT Audio',
+      released: '2025-08-28',
+      contextLength: 128_000,
+      maxOutputTokens: 16_384,
+      input: ['audio'],
+      parameters: listening,
+      sunset: { date: '2027-01-20', replacedBy: null },
+    },
+    {
+      name: 'gpt-audio-mini',
+      title: 'GPT Audio Mini',
+      released: '2025-10-06',
+      contextLength: 128_000,
+      maxOutputTokens: 16_384,
+      input: ['audio'],
+      parameters: listening,
+      sunset: { date: '2027-01-20', replacedBy: null },
     },
   ],
 };

@@ -7,6 +7,8 @@ export const meta: ProviderEntry = {
   baseUrl: 'https://api.meta.ai/v1',
   tokenLimitField: 'max_completion_tokens',
   cacheCounted: 'inside',
+  // As OpenAI, but its reasoning is seen.
+  quirks: {},
   offers: [
     {
       model: 'meta/muse-ember',

@@ -343,5 +343,19 @@ export const openai: ProviderEntry = {
       source: 'mdev',
       asOf: '2026-07-02',
     },
+    {
+      model: 'openai/gpt-audio',
+      upstream: 'gpt-audio',
+      prices: { input: '2.5', output: '10', audioInput: '32', audioOutput: '64' },
+      source: 'vendor',
+      asOf: '2026-11-23',
+    },
+    {
+      model: 'openai/gpt-audio-mini',
+      upstream: 'gpt-audio-mini',
+      prices: { input: '0.6', output: '2.4', audioInput: '10', audioOutput: '20' },
+      source: 'vendor',
+      asOf: '2026-11-23',
+    },
   ],
 };
