@@ -38,6 +38,7 @@ import {
 } from './parts.ts';
 import type { Desk } from './payments/desk.ts';
 import { openDesk } from './payments/open.ts';
+import { paymentsState } from './payments/payments_state.ts';
 import { startReconciler } from './payments/reconcile.ts';
 import { tellOwner } from './payments/tell_owner.ts';
 import { type Api, answer, described } from './routes.ts';
@@ -184,6 +185,7 @@ function website(
 function metricsSource({ sql }: Database, { routes }: Api, traffic: { readonly open: number }) {
   return {
     books: () => booksState(sql),
+    payments: () => paymentsState(sql),
     routing: () => routingState(routes),
     inFlight: () => traffic.open,
   };

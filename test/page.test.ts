@@ -27,6 +27,7 @@ before(async () => {
     ping: async () => {},
     metrics: {
       books: () => Promise.reject(new Error('no database here')),
+      payments: () => Promise.reject(new Error('no database here')),
       routing: () => ({ keys: [], breakers: [], probes: [] }),
       inFlight: () => 0,
     },

@@ -96,6 +96,7 @@ export class ScriptedProvider {
       }),
       ask: async (facts) => {
         await this.before('query');
+        if (facts.providerId === null) return this.#nothing();
         return this.say(this.#truth(facts, 'query'));
       },
       capture: async (facts) => {
@@ -205,6 +206,8 @@ export interface PaymentsScene extends AsyncDisposable {
   readonly database: Database;
   /** May do everything. */
   readonly owner: Sql;
+  /** Where other processes reach it. */
+  readonly socket: string;
   readonly provider: ScriptedProvider;
   readonly desk: Desk;
   /** What changed told of: state after state. */
@@ -240,6 +243,7 @@ export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<Payme
   return {
     database,
     owner,
+    socket: path,
     provider,
     desk,
     told,

@@ -35,6 +35,7 @@ import {
 } from '../payments/review_list.ts';
 import { changesFrom, currentRules, setRules } from '../payments/rules.ts';
 import { formatTaka, parseTaka, TakaError } from '../payments/taka.ts';
+import { tellOwner } from '../payments/tell_owner.ts';
 import { resolveReceipt, unmatchedReceipts } from '../payments/unmatched.ts';
 import { formatUsd } from '../wallet/money.ts';
 import { readMoment } from './moment.ts';
@@ -178,13 +179,11 @@ function withDesk(work: (work: Work) => Promise<Said>): PaymentCommand['run'] {
   return async (given, config, say) => {
     const database = await openDatabase(config, 'command', say);
     try {
+      const origin = (): string => config.publicUrl || `http://localhost:${config.port}`;
       const desk = await deskOfCommand({
-        config,
-        sql: database.sql,
-        secret: await installationSecret(config),
-        origin: () => config.publicUrl || `http://localhost:${config.port}`,
+        ...{ config, origin, sql: database.sql, secret: await installationSecret(config) },
         log: (message) => say(message),
-        changed: async () => {},
+        changed: tellOwner(origin),
       });
       const option: Work['option'] = (name) => {
         const value = given.values[name];

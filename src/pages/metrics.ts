@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context } from 'hono';
 import { type Config, isLoopback } from '../config.ts';
+import type { PaymentsState } from '../payments/payments_state.ts';
 import type { BooksState } from '../wallet/books_state.ts';
 
 /** As this process sees it. */
@@ -26,6 +27,7 @@ interface RoutingState {
 export interface MetricsSource {
   /** Rejects when the database does not answer. */
   readonly books: () => Promise<BooksState>;
+  readonly payments: () => Promise<PaymentsState>;
   readonly routing: () => RoutingState;
   /** HTTP requests under way in this process. */
   readonly inFlight: () => number;
@@ -102,14 +104,19 @@ class Page {
 const patienceMs = 2000;
 
 /** The text that Prometheus reads. A silent database leaves out the books, and says so. */
-export async function metricsText({ books, routing, inFlight }: MetricsSource): Promise<string> {
+export async function metricsText(source: MetricsSource): Promise<string> {
+  const { books, payments, routing, inFlight } = source;
   const page = new Page();
   const { promise: late, resolve } = Promise.withResolvers<null>();
   const timer = setTimeout(resolve, patienceMs, null);
-  const state = await Promise.race([books().catch(() => null), late]);
+  const [state, paid] = await Promise.all([
+    Promise.race([books().catch(() => null), late]),
+    Promise.race([payments().catch(() => null), late]),
+  ]);
   clearTimeout(timer);
   page.one('akai_database_up', 'gauge', 'Whether the database answered.', state ? 1 : 0);
   if (state) addBooks(page, state);
+  if (paid) addPayments(page, paid);
   addRouting(page, routing());
   addProcess(page, inFlight());
   return page.toString();
@@ -174,6 +181,21 @@ function addTotals(page: Page, { scans }: BooksState): void {
       }));
     page.add(name, 'gauge', `${help} As of the last pass of the audit.`, samples);
   }
+}
+
+function addPayments(page: Page, state: PaymentsState): void {
+  const lines: readonly [string, string, number][] = [
+    ['open', 'Payments that may still be paid.', state.open],
+    ['to_review', 'Payments that need a person.', state.needsReview],
+    ['to_review_oldest_seconds', 'Since the oldest of these was begun.', state.oldestReviewSeconds],
+    ['uncredited', 'Payments that are paid, due, and not credited.', state.uncredited],
+    ['uncredited_oldest_seconds', 'Since the oldest of these was due.', state.uncreditedSeconds],
+    ['unmatched', 'Receipts of money that fit no payment.', state.unmatched],
+    ['differences', 'Payments of 30 days that differ at their provider.', state.differences],
+  ];
+  for (const [name, help, value] of lines) page.one(`akai_payments_${name}`, 'gauge', help, value);
+  const help = 'Refunds of which something is still to be found out.';
+  page.one('akai_payment_refunds_open', 'gauge', help, state.refundsOpen);
 }
 
 function addRouting(page: Page, { keys, breakers, probes }: RoutingState): void {

@@ -22,6 +22,7 @@ function pages(
     ping,
     metrics: {
       books: () => Promise.reject(new Error('no database here')),
+      payments: () => Promise.reject(new Error('no database here')),
       routing: () => ({ keys: [], breakers: [], probes: [] }),
       inFlight: () => 0,
     },

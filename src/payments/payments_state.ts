@@ -2,7 +2,7 @@
 import type { Statements } from '../db/database.ts';
 
 export interface PaymentsState {
-  /** By state, of those that are not over. */
+  /** Begun, and may still be paid. */
   readonly open: number;
   readonly needsReview: number;
   /** Paid, due, and without credit. */

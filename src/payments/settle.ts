@@ -129,7 +129,10 @@ async function truthOf(
   payment: Payment,
   { actor, claim }: Occasion,
 ): Promise<Truth> {
-  const mayBeCaptured = method.capture !== undefined && capturable.includes(payment.state);
+  // What was never opened nobody can have agreed to.
+  const isOpened = payment.providerId !== null;
+  const mayBeCaptured =
+    method.capture !== undefined && isOpened && capturable.includes(payment.state);
   const agreed = mayBeCaptured && (claim?.claims === 'paid' || (await hasAgreed(desk, payment.id)));
   const first = agreed
     ? null

@@ -1,0 +1,192 @@
+/** Wherever a process ends, what was paid is credited once, what was sent back is debited once, and the books are right. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, test } from 'node:test';
+import { createPayment } from '../src/payments/create.ts';
+import type { Desk } from '../src/payments/desk.ts';
+import type { PaidPayment, PaymentFacts, RefundOrder } from '../src/payments/method.ts';
+import { findPayment, type Payment } from '../src/payments/payment.ts';
+import { reconcileOnce } from '../src/payments/reconcile.ts';
+import { refundPayment } from '../src/payments/refund.ts';
+import { settle } from '../src/payments/settle.ts';
+import { paisa } from '../src/payments/taka.ts';
+import { dyingDesk, Ended } from './dying_desk.ts';
+import { listen } from './listen.ts';
+import { openPaymentsScene } from './payments_scene.ts';
+
+const scene = await openPaymentsScene();
+const { desk, provider, owner } = scene;
+after(() => scene[Symbol.asyncDispose]());
+
+const success = {
+  actor: 'browser',
+  claim: { claims: 'paid', providerId: null, nonce: null },
+} as const;
+
+async function begin(on: Desk, userId: string): Promise<Payment> {
+  return createPayment(on, {
+    userId,
+    method: 'bkash',
+    wish: { paisa: paisa(50_000) },
+    payer: { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false },
+    clientKey: null,
+  });
+}
+
+const refund = (on: Desk, payment: Payment) =>
+  refundPayment(on, {
+    paymentId: payment.id,
+    amount: paisa(20_000),
+    reason: 'asked for',
+    who: 'admin@example.com',
+  });
+
+async function paymentOfUser(userId: string): Promise<Payment | null> {
+  const [row] = await owner<{ id: string }[]>`SELECT id FROM payments WHERE user_id = ${userId}`;
+  return row ? findPayment(desk.sql, row.id) : null;
+}
+
+/** Some minutes pass, in which other processes look after what is due. */
+async function minutesLater(userId: string): Promise<void> {
+  const clock = Date.now;
+  Date.now = () => clock() + 200_000;
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      await owner`UPDATE payments SET ask_at = now(), settling_until = NULL WHERE user_id = ${userId} AND ask_at IS NOT NULL`;
+      await owner`UPDATE payment_refunds r SET ask_at = now() FROM payments p
+        WHERE p.id = r.payment AND p.user_id = ${userId} AND r.ask_at IS NOT NULL`;
+      await reconcileOnce(desk);
+    }
+    // The payer's browser comes back, too, or once more.
+    const payment = await paymentOfUser(userId);
+    if (payment && payment.state !== 'created') await settle(desk, payment.id, success);
+  } finally {
+    Date.now = clock;
+  }
+}
+
+/** What the provider has done is in the wallet, and nothing else is. */
+async function fits(userId: string, where: string): Promise<void> {
+  const payment = await paymentOfUser(userId);
+  if (!payment) return;
+  const account = provider.accounts.get(`TR${payment.invoice}`);
+  const isPaid = account?.trxId != null;
+  assert.equal(payment.creditedAt !== null, isPaid, `${where}: ${payment.state}`);
+  assert.ok((account?.captures ?? 0) <= 1, where);
+  assert.ok((account?.refunds.length ?? 0) <= 1, where);
+  assert.equal(payment.refunded, account?.refunded ?? 0, where);
+  const gone = Math.ceil((payment.credit * payment.refunded) / payment.amount);
+  assert.equal(await scene.balance(payment), isPaid ? payment.credit - gone : 0, where);
+}
+
+/** @returns how many steps the whole of it has */
+async function endEverywhere(
+  what: string,
+  act: (on: Desk, userId: string) => Promise<void>,
+  before: (userId: string) => Promise<void> = async () => {},
+): Promise<number> {
+  for (let steps = 0; ; steps += 1) {
+    const userId = await scene.user();
+    await before(userId);
+    const dying = dyingDesk(desk, steps);
+    try {
+      await act(dying.desk, userId);
+    } catch (error) {
+      if (!(error instanceof Ended || dying.isOver())) throw error;
+    }
+    if (!dying.isOver()) {
+      await fits(userId, `${what}, to its end`);
+      return steps;
+    }
+    await minutesLater(userId);
+    await fits(userId, `${what}, ended after ${steps} steps`);
+  }
+}
+
+test('a process that ends between any two steps of a payment neither loses nor doubles it', async (context) => {
+  const steps = await endEverywhere('payment', async (on, userId) => {
+    const payment = await begin(on, userId);
+    provider.authorise(payment);
+    await settle(on, payment.id, success);
+  });
+  context.diagnostic(`${steps} steps`);
+  assert.ok(steps > 25);
+  assert.deepEqual(await scene.lies(), []);
+});
+
+test('a process that ends between any two steps of a refund neither loses nor doubles it', async (context) => {
+  const paid = async (userId: string): Promise<void> => {
+    const payment = await begin(desk, userId);
+    provider.authorise(payment);
+    await settle(desk, payment.id, success);
+  };
+  const order = async (on: Desk, userId: string): Promise<void> => {
+    const payment = await paymentOfUser(userId);
+    assert.ok(payment);
+    await refund(on, payment);
+  };
+  const steps = await endEverywhere('refund', order, paid);
+  context.diagnostic(`${steps} steps`);
+  assert.ok(steps > 15);
+  assert.deepEqual(await scene.lies(), []);
+});
+
+interface Call {
+  readonly operation: string;
+  readonly when: 'before' | 'after';
+}
+
+/** A process pays and refunds; it is killed when the provider is asked, or has done what was asked. */
+async function killedAt({ operation, when }: Call): Promise<void> {
+  const userId = await scene.user();
+  const { method } = provider;
+  const does: Record<string, (given: unknown[]) => Promise<unknown>> = {
+    // as: what test/payments_process.ts sends
+    open: ([facts]) => method.open(facts as PaymentFacts, {} as never, {} as never),
+    ask: ([facts]) => method.ask(facts as PaymentFacts), // as: see above
+    capture: async ([facts]) => method.capture?.(facts as PaymentFacts), // as: see above
+    // as: see above
+    refund: async ([paid, order]) => method.refund?.(paid as PaidPayment, order as RefundOrder),
+    refundStatus: async ([paid, order]) =>
+      method.refundStatus?.(paid as PaidPayment, order as RefundOrder), // as: see above
+    authorise: async ([id]) => {
+      const payment = await findPayment(desk.sql, String(id));
+      if (payment) provider.authorise(payment);
+      return {};
+    },
+  };
+  const server = createServer(async (request, response) => {
+    const asked = request.url?.slice(1) ?? '';
+    const given: unknown = JSON.parse(await text(request));
+    if (asked === operation && when === 'before') child.kill('SIGKILL');
+    else {
+      const answer = await does[asked]?.(Array.isArray(given) ? given : []);
+      if (asked === operation) child.kill('SIGKILL');
+      else response.end(JSON.stringify(answer));
+    }
+  });
+  const port = await listen(server);
+  const program = join(import.meta.dirname, 'payments_process.ts');
+  const words = [program, scene.socket, `http://127.0.0.1:${port}`, userId];
+  const child = spawn(process.execPath, words, { cwd: tmpdir(), env: {}, stdio: 'inherit' });
+  const [, signal] = await once(child, 'exit');
+  server.closeAllConnections();
+  server.close();
+  assert.equal(signal, 'SIGKILL', `${operation} was never asked for`);
+  await minutesLater(userId);
+  await fits(userId, `killed ${when} ${operation}`);
+}
+
+test('kill -9 while the provider is asked, and when it has just done it', async () => {
+  const calls = ['open', 'capture', 'refund'].flatMap((operation): Call[] => [
+    { operation, when: 'before' },
+    { operation, when: 'after' },
+  ]);
+  for (const call of calls) await killedAt(call);
+  assert.deepEqual(await scene.lies(), []);
+});
