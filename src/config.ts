@@ -27,7 +27,7 @@ export const settings = {
   publicUrl: url(
     'PUBLIC_URL',
     '',
-    'Address that users see, such as https://akaicore.space; empty means http://localhost:PORT.',
+    'Address that users see, such as https://akaicore.space; empty means `http://localhost:PORT`.',
   ),
   dataDir: text('DATA_DIR', './data', 'Folder for the embedded database, akai.pid and the secret.'),
   databaseUrl: text(

@@ -343,13 +343,19 @@ function publicError(exchange: Exchange, error: unknown, log: Log): ApiError {
   // A database that is away is no empty wallet and no missing receipt.
   const told = isPassing(error) ? databaseUnavailable(error) : error;
   if (told instanceof ApiError) {
-    if (told.status >= 500) log('warn', `${exchange.requestId}: ${told.message}`, told);
+    // Where it was thrown says nothing of what was to be expected; what caused it may.
+    if (told.status >= 500) log('warn', `${exchange.requestId}: ${told.message}`, causeOf(told));
     return told;
   }
   log('error', `${exchange.requestId}: the request failed`, error);
   if (error instanceof UpstreamBroken) return new ApiError('no_provider', { cause: error });
   if (error instanceof SettlementLost) return databaseUnavailable(error);
   return new ApiError('internal_error', { cause: error });
+}
+
+/** Undefined where nothing broke: a refusal, or providers that failed, which the receipt tells of. */
+function causeOf({ cause }: ApiError): Error | undefined {
+  return cause instanceof Error ? cause : undefined;
 }
 
 /** What is no HTTP gets an answer in the documented form all the same. */

@@ -294,3 +294,13 @@ test("a service account that is not accepted any more is the operator's trouble"
   assert.equal(response.status, 503);
   assert.doesNotMatch(await response.text(), /invalid_grant|gserviceaccount/);
 });
+
+test('a key without the word Bearer is told what is missing', async () => {
+  const response = await fetch(`${installation.baseUrl}/models`, {
+    headers: { authorization: installation.key },
+  });
+  assert.equal(response.status, 401);
+  const { code, error } = JSON.parse(await response.text());
+  assert.equal(code, 'invalid_api_key');
+  assert.match(error, /must have the word Bearer before the key/);
+});

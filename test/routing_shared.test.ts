@@ -166,6 +166,10 @@ test('what the operator sets for offers is in force everywhere within a second, 
   await until('the old price is charged', async () => (await priced()) === '0.0484');
   await set('--enabled', 'no', '--provider', 'deepinfra');
   await until('it is sold', async () => (await ask(second)).status === 503);
+  // The operator hears of it, but not as of something that broke.
+  const heard = second.output().match(/.*No active providers available.*/g) ?? [];
+  assert.ok(heard.length > 0);
+  for (const line of heard) assert.doesNotMatch(line, /"stack"/);
   for (const provider of ['groq', 'deepinfra'])
     await set(
       ...['--provider', provider, '--enabled', 'default', '--prices', 'default'],

@@ -12,8 +12,21 @@ export function unknownModel(id: string, { models }: Pick<Catalogue, 'models'>):
   for (const model of name ? models.values() : [])
     if ([model.id, ...model.aliases].some((known) => bareName(known) === name))
       return `${shown}. Did you mean ${model.id}?`;
-  return shown;
+  const kind = kinds.find(([words]) => words.test(shown.toLowerCase()))?.[1];
+  return kind ? `${shown} looks like ${kind}; only models that chat can be asked here.` : shown;
 }
+
+/** What a name says of a model that nobody here has heard of. */
+const kinds: readonly (readonly [RegExp, string])[] = [
+  [/\b(?:embed(?:ding)?s?|bge|e5)\b/, 'an embedding model'],
+  [
+    /\b(?:image|imagen|dall-?e|flux|stable-diffusion|sdxl|midjourney|seedream|ideogram|recraft)\b/,
+    'an image model',
+  ],
+  [/\b(?:video|sora|veo|kling)\b/, 'a video model'],
+  [/\b(?:tts|speech|whisper|transcribe|asr)\b/, 'a speech model'],
+  [/\brerank(?:er)?\b/, 'a reranking model'],
+];
 
 /** Without author, suffix, case and punctuation: what is mostly left out or written otherwise. */
 function bareName(id: string): string {

@@ -150,6 +150,9 @@ export function presentedKey(header: string | undefined): string | null {
   return match?.[1] ?? '';
 }
 
+const noBearer =
+  'Invalid API key: the header must have the word Bearer before the key, as in "Authorization: Bearer sk-or-…".';
+
 /**
  * Who is asking.
  * @throws ApiError 401 without a good key, 403 from an address that the key does not allow
@@ -164,6 +167,7 @@ export async function authenticate(
   if (!entry) {
     const text = presentedKey(header);
     if (text === null) throw new ApiError('missing_api_key');
+    if (text === '') throw new ApiError('invalid_api_key', { message: noBearer });
     const found = directory.find(text);
     entry = found instanceof Promise ? await found : found;
     if (!entry) throw new ApiError('invalid_api_key');

@@ -171,6 +171,23 @@ test('who asks for what is no chat model learns what it is', () => {
   });
 });
 
+test('a name that says of which kind a model is, is believed', () => {
+  const { routes } = routesAt({}, catalogue);
+  for (const [asked, kind] of [
+    ['openai/dall-e-2', 'an image model'],
+    ['stability/stable-diffusion-3', 'an image model'],
+    ['google/veo-4', 'a video model'],
+    ['someone/nice-embed-large', 'an embedding model'],
+    ['jina/reranker-v9', 'a reranking model'],
+  ])
+    assert.throws(() => routes.choose(asking(String(asked))), {
+      message: `Model not found: ${asked} looks like ${kind}; only models that chat can be asked here.`,
+    });
+  assert.throws(() => routes.choose(asking('openai/imaginary')), {
+    message: 'Model not found: openai/imaginary',
+  });
+});
+
 test('who leaves out the author, or writes a point as a dash, learns the id', () => {
   const { routes } = routesAt({}, catalogue);
   for (const [asked, meant] of [
