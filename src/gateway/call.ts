@@ -124,7 +124,7 @@ export function endingOf(
 ): Ending {
   const { cost, level } = priceUsage(usage, target.offer);
   const asked = route.model.id;
-  if (route.conversation !== null) gateway.conversations.answered(route.conversation, target);
+  if (route.conversation !== undefined) gateway.conversations.answered(route.conversation, target);
   const mostCharged = plan.isCapped ? hold.granted : plan.most;
   return {
     outcome: isReported ? 'settled' : 'estimated',

@@ -33,7 +33,7 @@ function setting() {
     ({ offer: { prices } }) => prices.cachedInput !== null && prices.cachedInput < prices.input,
   );
   assert.ok(
-    other && other !== targets[0] && conversation !== null,
+    other && other !== targets[0] && conversation !== undefined,
     'the catalogue has no such model',
   );
   conversations.answered(conversation, other);

@@ -18,9 +18,9 @@ interface Last {
   readonly at: number;
 }
 
-/** A route, and which conversation it belongs to, where that matters. */
+/** A route, and which conversation it belongs to, where that matters: most are the route itself. */
 export interface Continued extends Route {
-  readonly conversation: string | null;
+  readonly conversation?: string;
 }
 
 export class Conversations {
@@ -33,8 +33,7 @@ export class Conversations {
    */
   continued(route: Route, request: ChatRequest, account: string): Continued {
     const { targets, isOrdered } = route;
-    if (targets.length === 1 || isOrdered || !targets.some(isCheaperCached))
-      return { ...route, conversation: null };
+    if (targets.length === 1 || isOrdered || !targets.some(isCheaperCached)) return route;
     const conversation = nameOf(request, account);
     const now = performance.now();
     const last = this.#last.get(conversation);

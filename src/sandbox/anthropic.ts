@@ -43,13 +43,13 @@ function cacheUse({ cached, model }: MessagesRequest, promptTokens: number): obj
 }
 
 /** Made-up, as long as the tokens that were counted for it. */
-function thoughts({ reasoningTokens }: Choice): string[] {
+export function thoughts({ reasoningTokens }: Choice): string[] {
   const sentence = 'The stand-in thinks about what was said, and then about it once more. ';
   const times = Math.ceil((reasoningTokens * 4) / sentence.length) + 1;
   return tokenise(sentence.repeat(times)).slice(0, reasoningTokens);
 }
 
-function stopReason({ finish, calls }: Choice): string {
+export function stopReason({ finish, calls }: Choice): string {
   if (finish === 'length') return 'max_tokens';
   return calls.length > 0 ? 'tool_use' : 'end_turn';
 }
@@ -81,7 +81,7 @@ function inputText({ input }: Call): string {
 }
 
 /** Where the limit cut the arguments, what is left of them is no JSON. */
-function inputOf(call: Call): unknown {
+export function inputOf(call: Call): unknown {
   try {
     return JSON.parse(inputText(call));
   } catch {

@@ -1,26 +1,17 @@
 /** Amazon Bedrock's form of a stand-in: Converse and ConverseStream, on the wire as Amazon has them. */
 import { framed } from '../dialects/event_stream.ts';
 import { type Answer, answer, type Choice, randomId, type StandIn } from './answer.ts';
+import { inputOf, stopReason, thoughts } from './anthropic.ts';
 import { signatureOf } from './anthropic_turns.ts';
 import { type ConverseRequest, readConverseRequest } from './bedrock_request.ts';
 import type { Asked, Form, Reply } from './form.ts';
 import { isObject, Refusal } from './request.ts';
-import { tokenise } from './tokens.ts';
 
 const path = /^POST \/v1\/model\/([^/?]+)\/(converse|converse-stream)$/;
 
-const thought = 'The stand-in thinks about what was said, and then about it once more. ';
-
-/** Made-up, as long as the tokens that were counted for it; null where none is shown. */
-function thoughtsOf({ reasoningTokens }: Choice, { thinks }: ConverseRequest): string[] | null {
-  if (!thinks || reasoningTokens === 0) return null;
-  const times = Math.ceil((reasoningTokens * 4) / thought.length) + 1;
-  return tokenise(thought.repeat(times)).slice(0, reasoningTokens);
-}
-
-function stopReason({ finish, calls }: Choice): string {
-  if (finish === 'length') return 'max_tokens';
-  return calls.length > 0 ? 'tool_use' : 'end_turn';
+/** Null where none is shown. */
+function thoughtsOf(choice: Choice, { thinks }: ConverseRequest): string[] | null {
+  return thinks && choice.reasoningTokens > 0 ? thoughts(choice) : null;
 }
 
 function usageOf({ promptTokens }: Answer, choice: Choice, { isCached }: ConverseRequest): object {
@@ -34,15 +25,6 @@ function usageOf({ promptTokens }: Answer, choice: Choice, { isCached }: Convers
     cacheReadInputTokens: 0,
     cacheWriteInputTokens: written,
   };
-}
-
-/** Where the limit cut the arguments, what is left of them is no JSON. */
-function inputOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
 }
 
 /** A signature is Claude's only. */
@@ -66,8 +48,8 @@ function wholeAnswer(
       ? []
       : [{ reasoningContent: { reasoningText: { text: thoughts, ...signed(thoughts, model) } } }]),
     ...(choice.text?.length ? [{ text: choice.text.join('') }] : []),
-    ...choice.calls.map(({ id, name, input }) => ({
-      toolUse: { toolUseId: callId(id), name, input: inputOf(input.join('')) },
+    ...choice.calls.map((call) => ({
+      toolUse: { toolUseId: callId(call.id), name: call.name, input: inputOf(call) },
     })),
   ];
   return JSON.stringify({
