@@ -120,7 +120,10 @@ export async function giveToPerson(
   const [row] = await sql<Payment[]>`
     UPDATE payments p SET state = 'needs_review', reason = ${reason}, ask_at = NULL
     WHERE id = ${payment.id} AND state = ${payment.state} RETURNING ${paymentColumns(sql)}`;
-  if (!row) throw new Error(`payment ${payment.id} changed meanwhile`);
+  if (!row)
+    throw new ApiError('payment_conflict', {
+      message: 'The payment changed meanwhile: look again.',
+    });
   await note(sql, payment.id, {
     kind: 'state',
     actor,

@@ -15,6 +15,9 @@ import { setRules } from './rules.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 
+// Neither the zone of the machine nor that of Bangladesh.
+process.env.TZ = 'America/St_Johns';
+
 const said: string[] = [];
 const scene = await openPaymentsScene({ log: (message) => void said.push(message) });
 const { desk, provider, owner } = scene;
@@ -108,6 +111,24 @@ test('a payment that is held is credited when its time comes, and told of when i
   await due(payment);
   await reconcileOnce(desk);
   assert.equal(await stateOf(payment), 'credited');
+});
+
+test('a process whose clock is hours off credits all the same, once', async () => {
+  const clock = Date.now;
+  for (const offMs of [-7_200_000, 7_200_000]) {
+    const payment = await begun();
+    provider.authorise(payment);
+    Date.now = () => clock() + offMs;
+    try {
+      await settle(desk, payment.id, success);
+      await due(payment);
+      await reconcileOnce(desk);
+    } finally {
+      Date.now = clock;
+    }
+    assert.equal(await stateOf(payment), 'credited');
+    assert.equal(await scene.balance(payment), payment.credit);
+  }
 });
 
 test('a refund that was ordered or asked for by a process that died is gone on with', async () => {

@@ -8,7 +8,7 @@ import { learnProviderId } from './claimed_id.ts';
 import { bareTrxId, claimFor, ownerOf } from './claims.ts';
 import { type Desk, methodNamed } from './desk.ts';
 import type { PaymentMethod, Truth } from './method.ts';
-import { note, type Payment, paymentColumns, paymentOf } from './payment.ts';
+import { note, type Payment, paymentColumns } from './payment.ts';
 import { settle } from './settle.ts';
 
 export interface RescueCall {
@@ -205,7 +205,9 @@ async function forPerson(
   try {
     const claimed = await desk.sql.begin(async (sql: Statements) => {
       await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR UPDATE`;
-      const now = await paymentOf(sql, payment.id);
+      const [now] = await sql<Payment[]>`
+        SELECT ${paymentColumns(sql)} FROM payments p WHERE id = ${payment.id} FOR UPDATE`;
+      if (!now) throw new Error(`payment ${payment.id} vanished`);
       return claimFor(sql, desk, now, { trxId, sentTo: null, sender: null }, reason);
     });
     return { outcome: 'review', sentence: reason, payment: claimed };

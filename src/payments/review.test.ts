@@ -31,6 +31,11 @@ const desk: Desk = { ...scene.desk, methods: new Map(methods) };
 const one = 'one@example.com';
 const two = 'two@example.com';
 
+const success = {
+  actor: 'browser',
+  claim: { claims: 'paid', providerId: null, nonce: null },
+} as const;
+
 let letters = 0;
 function newTrxId(): string {
   letters += 1;
@@ -128,6 +133,27 @@ test('a TrxID that two claim is shown with both, and credited to one', async () 
   assert.equal(sum, first.credit);
 });
 
+test('what was credited by hand is not credited by a provider, too, and not the other way round', async () => {
+  const trxId = newTrxId();
+  await accept(await sent(500, trxId), 500);
+  const payment = await scene.begin(await scene.user());
+  provider.authorise(payment);
+  provider.say = (truth) => ({ ...truth, trxId });
+  try {
+    const looked = await settle(desk, payment.id, success);
+    assert.equal(looked.state, 'needs_review');
+    assert.match(looked.reason ?? '', /belongs to another payment/);
+    await assert.rejects(accept(payment, 500), { code: 'payment_conflict' });
+  } finally {
+    provider.say = (truth) => truth;
+  }
+  const other = await scene.begin(await scene.user());
+  provider.authorise(other);
+  const credited = await settle(desk, other.id, success);
+  await assert.rejects(sent(500, credited.trxId ?? ''), /belongs to another payment/);
+  assert.equal(await scene.balance(payment), 0);
+});
+
 test('an account hands in three, and then waits', async () => {
   const user = await scene.user();
   for (let count = 0; count < 3; count += 1) await sent(100, newTrxId(), user);
@@ -137,11 +163,6 @@ test('an account hands in three, and then waits', async () => {
   assert.ok('trxId' in claim);
   await assert.rejects(handIn(desk, user, other.id, claim), { code: 'not_found' });
 });
-
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 
 async function withOtherAmount(): Promise<Payment> {
   const payment = await scene.begin(await scene.user());

@@ -115,8 +115,8 @@ CREATE TABLE payments (
 CREATE INDEX payments_user ON payments (user_id, id);
 CREATE INDEX payments_state ON payments (state, id);
 CREATE INDEX payments_ask ON payments (ask_at) WHERE ask_at IS NOT NULL;
--- Some methods name the wallet before the id of the transfer.
-CREATE INDEX payments_trx ON payments (split_part(trx_id, ':', -1)) WHERE trx_id IS NOT NULL;
+-- Some methods name the wallet before the id of the transfer: the same money must not be credited by two of them.
+CREATE UNIQUE INDEX payments_trx ON payments (split_part(trx_id, ':', -1), environment) WHERE trx_id IS NOT NULL;
 CREATE INDEX payments_payer ON payments (payer_hash, id) WHERE payer_hash IS NOT NULL;
 
 -- Over what never changes: the money and whose it is.
