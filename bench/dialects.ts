@@ -5,6 +5,7 @@
 import { providers } from '../src/catalogue/catalogue.ts';
 import type { Dialect } from '../src/dialects/dialect.ts';
 import { dialects } from '../src/dialects/dialects.ts';
+import { framed } from '../src/dialects/event_stream.ts';
 import { ChatEvents } from '../src/gateway/sse.ts';
 
 const chunks = 20_000;
@@ -79,20 +80,40 @@ function anthropicDelta(delta: object): object {
   return { type: 'content_block_delta', index: 0, delta };
 }
 
+function bedrockDelta(delta: object): object {
+  return { type: 'contentBlockDelta', contentBlockIndex: 0, delta, p: 'abcdefghij' };
+}
+
+const bedrock: Stream = {
+  head: () => [{ type: 'messageStart', role: 'assistant' }],
+  text: (text) => bedrockDelta({ text }),
+  reasoning: (text) => bedrockDelta({ reasoningContent: { text } }),
+};
+
 /** How each dialect's provider streams, and two that nearly speak OpenAI's. */
 const streams: Readonly<Record<string, Stream>> = {
   openai,
   anthropic,
   gemini,
   vertex: gemini,
+  vertexAnthropic: anthropic,
+  vertexOpenai: openai,
+  bedrock,
   deepseek,
   mistral,
 };
 const spoken: Readonly<Record<string, Dialect>> = dialects;
 
-function bytesOf(event: object): Buffer {
-  const name = 'type' in event ? `event: ${event.type}\n` : '';
-  return Buffer.from(`${name}data: ${JSON.stringify(event)}\n\n`);
+function bytesOf(name: string, event: object): Buffer {
+  if (name === 'bedrock') return frameOf(event);
+  const named = 'type' in event ? `event: ${event.type}\n` : '';
+  return Buffer.from(`${named}data: ${JSON.stringify(event)}\n\n`);
+}
+
+function frameOf(event: object): Buffer {
+  const { type, ...payload } = { type: '', ...event };
+  const headers = { ':event-type': type, ':message-type': 'event' };
+  return framed({ headers, payload: JSON.stringify(payload) });
 }
 
 /** µs a chunk: the least disturbed of the rounds. */
@@ -100,9 +121,9 @@ function measure(name: string, stream: Stream, kind: Kind): number {
   const dialect = spoken[name] ?? providers.get(name)?.dialect;
   if (!dialect) throw new Error(`${name} is no dialect`);
   const request = { model: 'm', messages: [], stream: true };
-  const head = stream.head(kind).map(bytesOf);
+  const head = stream.head(kind).map((event) => bytesOf(name, event));
   const body = Array.from({ length: chunks }, (_, index) =>
-    bytesOf(stream[kind](words[index % words.length] ?? '')),
+    bytesOf(name, stream[kind](words[index % words.length] ?? '')),
   );
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < rounds; round += 1) {
@@ -127,6 +148,6 @@ export function measureDialects(say: (line: string) => void): void {
   for (const [name, stream] of Object.entries(streams)) {
     const text = measure(name, stream, 'text').toFixed(2);
     const reasoning = measure(name, stream, 'reasoning').toFixed(2);
-    say(`${name.padEnd(10)} text ${text.padStart(6)}   reasoning ${reasoning.padStart(6)}`);
+    say(`${name.padEnd(15)} text ${text.padStart(6)}   reasoning ${reasoning.padStart(6)}`);
   }
 }

@@ -145,7 +145,8 @@ const images: Readonly<Record<string, string>> = {
 /** Writes blocks, and remembers what of all of them matters. */
 class Writer {
   readonly #powers: Powers;
-  readonly #names = new Set<string>();
+  /** Of documents, with how many bear each. */
+  readonly #names = new Map<string, number>();
   /** Calls of tools, or their results, stand in the conversation. */
   hasCalls = false;
 
@@ -217,9 +218,15 @@ class Writer {
       .trim()
       .slice(0, 150);
     const base = clean || 'document';
-    let name = base;
-    for (let next = 2; this.#names.has(name); next += 1) name = `${base} ${next}`;
-    this.#names.add(name);
+    // From where the last of this name was: to begin anew would take hours over many.
+    let next = this.#names.get(base) ?? 0;
+    let name: string;
+    do {
+      next += 1;
+      name = next === 1 ? base : `${base} ${next}`;
+    } while (this.#names.has(name) && name !== base);
+    this.#names.set(base, next);
+    if (name !== base) this.#names.set(name, 1);
     const bytes = isText ? Buffer.from(String(data)).toString('base64') : data;
     return { document: { format: isText ? 'txt' : 'pdf', name, source: { bytes } } };
   }

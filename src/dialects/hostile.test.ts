@@ -19,7 +19,7 @@ const generousMs = 10_000;
 test('a conversation of 100,000 messages is written in the time that its length takes', () => {
   for (const role of ['user', 'assistant', 'system']) {
     const messages = Array.from({ length: 100_000 }, () => ({ role, content: 'x' }));
-    for (const dialect of [dialects.anthropic, dialects.gemini]) {
+    for (const dialect of [dialects.anthropic, dialects.gemini, dialects.bedrock]) {
       const began = performance.now();
       dialect.writeChat(bodyOf({ messages }), target);
       assert.ok(performance.now() - began < generousMs, role);
@@ -34,8 +34,23 @@ test('turns of one role become one, however many parts they have', () => {
     { role: 'user', content },
     { role: 'user', content },
   ];
-  for (const dialect of [dialects.anthropic, dialects.gemini])
+  for (const dialect of [dialects.anthropic, dialects.gemini, dialects.bedrock])
     assert.ok(dialect.writeChat(bodyOf({ messages }), target).length > 450_000);
+});
+
+test('documents of one name have names of their own at Bedrock, however many there are', () => {
+  const file_data = 'data:application/pdf;base64,JVBERi0=';
+  const names = ['a.pdf', 'a.pdf', 'a 2.pdf', 'a.pdf', '…', ...Array<string>(50_000).fill('b.pdf')];
+  const content = names.map((filename) => ({ type: 'file', file: { filename, file_data } }));
+  const began = performance.now();
+  const body = bodyOf({ messages: [{ role: 'user', content }] });
+  const written = JSON.parse(dialects.bedrock.writeChat(body, target));
+  const given = written.messages[0].content.map(
+    ({ document }: { document: { name: string } }) => document.name,
+  );
+  assert.deepEqual(given.slice(0, 6), ['a', 'a 2', 'a 2 2', 'a 3', 'document', 'b']);
+  assert.equal(new Set(given).size, names.length);
+  assert.ok(performance.now() - began < generousMs);
 });
 
 test('an event of 20 MB that comes in packets is joined once, wherever its line ends are', () => {
@@ -90,7 +105,7 @@ test('a call that Gemini gets wrong at the end of an answer does not make the an
 
 test('what is refused is quoted in a few words', () => {
   const messages = [{ role: 'x'.repeat(1_000_000), content: 'a' }];
-  for (const dialect of [dialects.anthropic, dialects.gemini])
+  for (const dialect of [dialects.anthropic, dialects.gemini, dialects.bedrock])
     assert.throws(
       () => dialect.writeChat(bodyOf({ messages }), target),
       (error) => error instanceof Unsupported && error.message.length < 400,
