@@ -8,7 +8,7 @@ export const english = {
   navigation: 'Main',
   documentation: 'Documentation',
   tagline: 'Every AI model.\nOne endpoint, one wallet.',
-  lead: 'An OpenAI-compatible API, paid by the token from a prepaid wallet. Change the base URL and the key; the rest of your program stays as it is.',
+  lead: 'An OpenAI-compatible API, paid by the token from a prepaid wallet, topped up by bKash, Nagad or UddoktaPay. Change the base URL and the key; the rest of your program stays as it is.',
   sandbox: 'Sandbox',
   sandboxClosed:
     'The money here is play money and the models are stand-ins. Nothing leaves this machine and nobody is charged.',
