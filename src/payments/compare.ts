@@ -37,10 +37,16 @@ export async function compareCredited(desk: Desk): Promise<number> {
       AND NOT EXISTS (SELECT 1 FROM payment_events e WHERE e.payment = p.id AND e.kind = 'compared')
     ORDER BY p.id LIMIT ${batch}`;
   let compared = 0;
+  const silent = new Set<MethodId>();
   for (const payment of payments) {
+    // One that does not answer now is not asked fifty times.
+    if (silent.has(payment.method)) continue;
     const truth = await methodOf(desk, payment.method).search?.(payment.trxId ?? '');
     const found = truth && difference(payment, truth);
-    if (found === undefined) continue;
+    if (found === undefined) {
+      silent.add(payment.method);
+      continue;
+    }
     compared += 1;
     await note(sql, payment.id, {
       kind: 'compared',

@@ -4,8 +4,11 @@ import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { listen } from '../../test/listen.ts';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { until } from '../../test/scratch_data.ts';
 import { compareCredited, differences } from './compare.ts';
+import type { Desk } from './desk.ts';
 import { dhakaMidnight } from './dhaka_time.ts';
+import type { PaymentMethod } from './method.ts';
 import { findPayment, type Payment } from './payment.ts';
 import { paymentsState } from './payments_state.ts';
 import { fetchRate } from './rate_feed.ts';
@@ -208,6 +211,46 @@ test('the rate is fetched once a day, and a value that jumps is not taken', asyn
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
+});
+
+test('a provider that does not answer keeps no other payment waiting, and is not compared with', async () => {
+  const [slow, fine] = [await begun(), await begun()];
+  await pay(fine);
+  const answers = Promise.withResolvers<void>();
+  let isAsked = false;
+  const hanging: PaymentMethod = {
+    ...provider.method,
+    ask: async (facts) => {
+      isAsked ||= facts.id === slow.id;
+      if (facts.id === slow.id) await answers.promise;
+      return provider.method.ask(facts);
+    },
+  };
+  await due(slow);
+  const own: Desk = { ...desk, methods: new Map([['bkash', hanging]]) };
+  const reconciler = startReconciler(own, { everyMs: 20, alarm: () => {} });
+  await until('it was asked', () => isAsked);
+  await due(fine);
+  await until('the other payment was credited', async () => (await stateOf(fine)) === 'credited');
+  assert.equal(await stateOf(slow), 'pending');
+  answers.resolve();
+  await reconciler.stop();
+  await compareCredited(desk);
+  for (const payment of [await begun(), await begun()]) {
+    provider.authorise(payment);
+    await settle(desk, payment.id, success);
+    await owner`UPDATE payments SET credited_at = now() - interval '2 days' WHERE id = ${payment.id}`;
+  }
+  provider.say = (truth) => ({ ...truth, state: 'unknown', trxId: null });
+  let searches = 0;
+  provider.before = async (operation) => {
+    if (operation === 'search') searches += 1;
+  };
+  assert.equal(await compareCredited(desk), 0);
+  assert.equal(searches, 1);
+  provider.say = (truth) => truth;
+  assert.equal(await compareCredited(desk), 2);
+  provider.before = async () => {};
 });
 
 test('it goes on by itself until it is stopped, alarms, and outlives what fails', async () => {

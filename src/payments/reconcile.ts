@@ -5,7 +5,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isPassing } from '../wallet/failure.ts';
-import { learnProviderId } from './claimed_id.ts';
 import { compareCredited } from './compare.ts';
 import { type Desk, methodOf } from './desk.ts';
 import { type Payment, paymentColumns } from './payment.ts';
@@ -25,7 +24,7 @@ export interface Reconciler {
   stop(): Promise<void>;
 }
 
-/** Payments, and refunds, of one round. */
+/** Payments, and refunds, that are looked at beside each other. */
 const batch = 20;
 /** Who claimed a row and is silent for so long is gone; ms. */
 const claimMs = 120_000;
@@ -34,24 +33,39 @@ const openingMs = 120_000;
 /** Paid, and still without credit, for so long: somebody has to look; ms. */
 const alarmAfterMs = 120_000;
 const patienceMs = 2000;
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
-/** @returns how many payments and refunds were looked at */
-export async function reconcileOnce(desk: Desk): Promise<number> {
+/** What is due, claimed for this process. */
+async function claim(desk: Desk, most: number): Promise<(() => Promise<void>)[]> {
   const payments = await desk.sql<{ id: string }[]>`
     UPDATE payments SET ask_at = clock_timestamp() + ${claimMs} * interval '1 ms'
-    WHERE id IN (SELECT id FROM payments WHERE ask_at <= clock_timestamp() ORDER BY ask_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)
+    WHERE id IN (SELECT id FROM payments WHERE ask_at <= clock_timestamp() ORDER BY ask_at LIMIT ${most} FOR UPDATE SKIP LOCKED)
     RETURNING id`;
   const refunds = await desk.sql<{ id: string }[]>`
     UPDATE payment_refunds SET ask_at = clock_timestamp() + ${claimMs} * interval '1 ms'
     WHERE id IN (SELECT id FROM payment_refunds WHERE ask_at <= clock_timestamp() AND state NOT IN ('refunded', 'refused')
-      ORDER BY ask_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)
+      ORDER BY ask_at LIMIT ${most} FOR UPDATE SKIP LOCKED)
     RETURNING id`;
-  await Promise.all([
-    ...payments.map(({ id }) => alone(desk, `payment ${id}`, () => look(desk, id))),
-    ...refunds.map(({ id }) => alone(desk, `refund ${id}`, () => pursueRefund(desk, id))),
-  ]);
-  return payments.length + refunds.length;
+  return [
+    ...payments.map(
+      ({ id }) =>
+        () =>
+          alone(desk, `payment ${id}`, () => look(desk, id)),
+    ),
+    ...refunds.map(
+      ({ id }) =>
+        () =>
+          alone(desk, `refund ${id}`, () => pursueRefund(desk, id)),
+    ),
+  ];
+}
+
+/** One round. @returns how many payments and refunds were looked at */
+export async function reconcileOnce(desk: Desk): Promise<number> {
+  const due = await claim(desk, batch);
+  await Promise.all(due.map((each) => each()));
+  return due.length;
 }
 
 /** One that fails keeps none of the others waiting. */
@@ -59,7 +73,8 @@ async function alone(desk: Desk, what: string, action: () => Promise<unknown>): 
   try {
     await action();
   } catch (error) {
-    desk.log(`${what} could not be looked at`, error);
+    // The database is away for a moment: everything says so already.
+    if (!isPassing(error)) desk.log(`${what} could not be looked at`, error);
   }
 }
 
@@ -74,8 +89,6 @@ async function look(desk: Desk, id: string): Promise<void> {
     await become(desk, payment, { state: 'failed', reason }, method, 'server');
     return;
   }
-  const isBlind = payment.providerId === null && payment.state !== 'verified';
-  if (isBlind) await learnProviderId(desk, payment, null, 'server');
   await settle(desk, id, { actor: 'server' });
 }
 
@@ -88,9 +101,23 @@ async function stuck({ sql }: Desk): Promise<string[]> {
 }
 
 /** Begins at once, and goes on until it is stopped. */
-export function startReconciler(desk: Desk, settings: ReconcileSettings): Reconciler {
+export function startReconciler(desk: Desk, { everyMs, alarm }: ReconcileSettings): Reconciler {
   const over = new AbortController();
-  const running = run(desk, settings, over.signal);
+  const { signal } = over;
+  const quiet: Desk = {
+    ...desk,
+    log: (message, detail) => {
+      // What is cut off at the end is no news.
+      if (!signal.aborted) desk.log(message, detail);
+    },
+  };
+  const running = Promise.all([
+    askOften(quiet, everyMs, signal),
+    // A provider that answers slowly keeps nothing else waiting.
+    again(quiet, minuteMs, signal, async () => sayStuck(await stuck(quiet), alarm)),
+    again(quiet, hourMs, signal, () => compareCredited(quiet)),
+    again(quiet, hourMs, signal, () => fetchRate(quiet)),
+  ]);
   return {
     stop: async () => {
       over.abort();
@@ -99,38 +126,30 @@ export function startReconciler(desk: Desk, settings: ReconcileSettings): Reconc
   };
 }
 
-async function run(
-  desk: Desk,
-  { everyMs, alarm }: ReconcileSettings,
-  signal: AbortSignal,
-): Promise<void> {
-  const quiet: Desk = {
-    ...desk,
-    log: (message, detail) => {
-      // What is cut off at the end is no news.
-      if (!signal.aborted) desk.log(message, detail);
-    },
-  };
-  const seldom: readonly [everyMs: number, action: () => Promise<unknown>][] = [
-    [60_000, async () => sayStuck(await stuck(quiet), alarm)],
-    [hourMs, () => compareCredited(quiet)],
-    [hourMs, () => fetchRate(quiet)],
-  ];
-  const lastAt = seldom.map(() => Number.NEGATIVE_INFINITY);
-  while (!signal.aborted) {
-    const looked = await reconcileOnce(quiet).catch((error: unknown) => {
-      if (!isPassing(error)) quiet.log('payments could not be looked at', error);
-      return 0;
-    });
-    for (const [index, [every, action]] of seldom.entries()) {
-      const now = performance.now();
-      if (signal.aborted || now - (lastAt[index] ?? 0) < every) continue;
-      lastAt[index] = now;
-      await alone(quiet, 'the schedule of payments', action);
+/** New ones are begun while slow ones go on. */
+async function askOften(desk: Desk, everyMs: number, signal: AbortSignal): Promise<void> {
+  const running = new Set<Promise<void>>();
+  await again(desk, everyMs, signal, async () => {
+    const room = batch - running.size;
+    if (room <= 0) return;
+    for (const begin of await claim(desk, room)) {
+      const one = begin().finally(() => running.delete(one));
+      running.add(one);
     }
-    // Where there is more than one round takes, the next follows at once.
-    const wait = looked >= batch ? 0 : everyMs;
-    await sleep(wait, undefined, { signal, ref: false }).catch(() => {});
+  });
+  await Promise.all(running);
+}
+
+/** Until it is told to end; what fails is done again the next time. */
+async function again(
+  desk: Desk,
+  everyMs: number,
+  signal: AbortSignal,
+  action: () => Promise<unknown>,
+): Promise<void> {
+  while (!signal.aborted) {
+    await alone(desk, 'the schedule of payments', action);
+    await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {});
   }
 }
 

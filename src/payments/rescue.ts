@@ -4,7 +4,6 @@
  */
 import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { learnProviderId } from './claimed_id.ts';
 import { bareTrxId, claimFor, ownerOf } from './claims.ts';
 import { type Desk, methodNamed } from './desk.ts';
 import type { PaymentMethod, Truth } from './method.ts';
@@ -105,8 +104,7 @@ async function tryAll(
     return refused(`You have begun no payment by ${method.name}: begin one, and pay on its page.`);
   const asked: Payment[] = [];
   for (const candidate of candidates) {
-    const known = await learnProviderId(desk, candidate, null, 'user');
-    asked.push(await settle(desk, known.id, { actor: 'user' }));
+    asked.push(await settle(desk, candidate.id, { actor: 'user' }));
   }
   const found = await told(desk, trxId, call.userId);
   if (found) return found;

@@ -83,6 +83,13 @@ test('money that was sent by hand is credited by what an admin saw, once', async
   assert.deepEqual(await scene.lies(), []);
 });
 
+test('an admin does not decide about his own', async () => {
+  const payment = await sent();
+  const [row] = await owner<{ email: string }[]>`
+    SELECT email FROM users WHERE id = ${payment.userId}`;
+  await assert.rejects(accept(payment, 500, row?.email.toUpperCase()), /your own payment/);
+});
+
 test('another amount is credited by a payment in its place, at the same rate', async () => {
   const payment = await sent(500);
   const { payment: credited } = await accept(payment, 400);

@@ -56,8 +56,8 @@ function mayDecide({ state, method, rejectedAt }: Payment): boolean {
 
 /** Asks the provider now, whatever the schedule says. @param who address of the admin, or `user` */
 export async function checkNow(desk: Desk, id: string, who: string): Promise<Payment> {
-  const payment = await learnProviderId(desk, await existing(desk.sql, id), null, who);
-  return settle(desk, payment.id, { actor: who });
+  await existing(desk.sql, id);
+  return settle(desk, id, { actor: who });
 }
 
 /**
@@ -75,6 +75,8 @@ export async function acceptPayment(desk: Desk, given: Acceptance): Promise<Acce
     );
   const owner = truth.trxId ? await ownerOf(desk.sql, truth.trxId, payment.id) : null;
   if (owner) throw conflict(`The transaction belongs to payment ${owner.id} already.`);
+  if (!isBound && (await isOwn(desk.sql, payment, given.who)))
+    throw conflict('Another admin has to decide about your own payment.');
   const { content } = await currentRules(desk.sql);
   const twoFrom = paisa(content.limits.twoAdminsFrom * 100);
   const needed = isBound ? 1 : approvalsNeeded(given.received, twoFrom);
@@ -86,6 +88,12 @@ export async function acceptPayment(desk: Desk, given: Acceptance): Promise<Acce
     });
   if (!outcome.verified) return { payment, approvals: outcome.approvals, needed };
   return { payment: await credit(desk, outcome.verified), approvals: outcome.approvals, needed };
+}
+
+async function isOwn(sql: Statements, { userId }: Payment, who: string): Promise<boolean> {
+  const rows = await sql`
+    SELECT 1 FROM users WHERE id = ${userId} AND lower(email) = lower(${who})`;
+  return rows.length > 0;
 }
 
 interface Decision {
