@@ -25,6 +25,8 @@ const order = [
   'quote',
   'wallet',
   'top-up',
+  'vouchers',
+  'alerts',
   'limits',
   'receipts',
   'own-keys',
