@@ -191,6 +191,26 @@ test('who asks for another’s top-up is refused, and a stranger’s address kno
   assert.equal((await ask('POST', '/api/payments/nagad/webhook', {})).status, 404);
 });
 
+test(
+  'money goes back through each provider, once, and only what is unspent',
+  withBrowser,
+  async () => {
+    const earlier = await balance();
+    const became: Record<string, unknown> = {};
+    for (const [method, act] of ways) {
+      const topup = await begin(method, '504');
+      await pay(topup.redirectUrl, act);
+      const words = ['payment', 'refund', '--id', topup.id, '--reason', 'asked for', '--taka'];
+      await assert.rejects(installation.akai(...words, '504.01'), /504\.00 can be refunded/);
+      became[method] = (await installation.akai(...words, '504')).state;
+    }
+    // UddoktaPay only says that it noted the refund: a person has to see that the money went.
+    const expected = { bkash: 'refunded', nagad: 'refunded', uddoktapay: 'needs_review' };
+    assert.deepEqual(became, expected);
+    assert.ok(Math.abs((await balance()) - earlier) < 1e-9);
+  },
+);
+
 test('the books are right after all of it', async () => {
   const { ok, findings } = await installation.akai<{ ok: boolean; findings?: unknown }>('audit');
   assert.equal(ok, true, JSON.stringify(findings));

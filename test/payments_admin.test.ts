@@ -32,7 +32,7 @@ async function claimed(visitor: Visitor, trxId: string, taka = 500): Promise<str
   const begun = await visitor.post('/api/topups', { method: 'manual', taka });
   assert.equal(begun.status, 201, JSON.stringify(begun.body));
   const id = String(begun.body.id);
-  const claim = { wallet: 'bkash', trx_id: trxId, sender: '01712345678' };
+  const claim = { wallet: 'bkash', trxId: trxId, sender: '01712345678' };
   const told = await visitor.post(`/api/topups/${id}/claim`, claim);
   assert.equal(told.body.state, 'needs_review', JSON.stringify(told.body));
   return id;
@@ -58,7 +58,7 @@ test('administrators only, and what does not fit is refused with its name', asyn
     const body = {
       accept: { taka: 1 },
       reject: { reason: 'x' },
-      attach: { provider_id: 'x' },
+      attach: { providerId: 'x' },
       refund: { reason: 'x' },
     };
     const sent = act === 'check' ? {} : body[act as keyof typeof body]; // as: the names of its members
@@ -89,14 +89,14 @@ test('a payment by hand is reviewed, credited, refunded by hand, with all of it 
   const id = await claimed(visitor, 'CK250NROQ5');
   const review = await admin.get(`${at}/review`);
   assert.equal(member(review.body, 'payments', '0', 'id'), id);
-  assert.equal(member(review.body, 'payments', '0', 'claims', '0', 'trx_id'), 'BKASH:CK250NROQ5');
+  assert.equal(member(review.body, 'payments', '0', 'claims', '0', 'trxId'), 'BKASH:CK250NROQ5');
   const accepted = await admin.post(`${at}/${id}/accept`, { taka: '500.00' });
   assert.equal(
     member(accepted.body, 'payment', 'state'),
     'credited',
     JSON.stringify(accepted.body),
   );
-  const credit = Number(member(accepted.body, 'payment', 'credit_usd'));
+  const credit = Number(member(accepted.body, 'payment', 'creditUsd'));
   assert.equal((await visitor.get('/api/wallet')).body.balance, credit);
   refused(await admin.post(`${at}/${id}/accept`, { taka: 500 }), 409, 'payment_conflict');
 

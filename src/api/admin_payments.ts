@@ -45,49 +45,49 @@ const payment = z.object({
   state: z.enum(paymentStates),
   reason: words,
   taka,
-  fee_taka: taka,
+  feeTaka: taka,
   rate: taka,
-  credit_usd: usd,
-  bonus_usd: usd,
-  refunded_taka: taka,
+  creditUsd: usd,
+  bonusUsd: usd,
+  refundedTaka: taka,
   invoice: z.string(),
-  provider_id: words,
-  trx_id: words,
+  providerId: words,
+  trxId: words,
   payer: words,
   late: z.boolean(),
   cause: z.string(),
   corrects: id.nullable(),
   rules: z.number().nullable(),
-  created_at: moment,
-  quoted_until: moment,
-  expires_at: moment,
-  paid_at: when,
-  verified_at: when,
-  held_until: when,
-  credited_at: when,
-  rejected_at: when,
-  ask_at: when,
+  createdAt: moment,
+  quotedUntil: moment,
+  expiresAt: moment,
+  paidAt: when,
+  verifiedAt: when,
+  heldUntil: when,
+  creditedAt: when,
+  rejectedAt: when,
+  askAt: when,
   asked: z.number(),
 });
 
 const reviewed = z.object({
   ...payment.shape,
-  account_age_days: z.number(),
-  credited_before: z.number(),
-  rejected_before: z.number(),
+  accountAgeDays: z.number(),
+  creditedBefore: z.number(),
+  rejectedBefore: z.number(),
   claims: z.array(
     z.object({
-      trx_id: z.string(),
-      sent_to: words,
+      trxId: z.string(),
+      sentTo: words,
       payer: words,
-      created_at: z.string(),
-      also_claimed_by: z.array(id).readonly(),
-      belongs_to: id.nullable(),
-      sender_payments: z.number(),
-      sender_accounts: z.number(),
+      createdAt: z.string(),
+      alsoClaimedBy: z.array(id).readonly(),
+      belongsTo: id.nullable(),
+      senderPayments: z.number(),
+      senderAccounts: z.number(),
     }),
   ),
-  approvals: z.array(z.object({ who: z.string(), received_taka: taka, trx_id: z.string() })),
+  approvals: z.array(z.object({ who: z.string(), receivedTaka: taka, trxId: z.string() })),
 });
 
 const refund = z.object({
@@ -96,26 +96,26 @@ const refund = z.object({
   reference: z.string(),
   state: z.string(),
   taka,
-  credit_usd: usd,
-  bonus_usd: usd,
+  creditUsd: usd,
+  bonusUsd: usd,
   reason: z.string(),
   by: z.string(),
-  provider_refund_id: words,
+  providerRefundId: words,
   note: words,
-  created_at: moment,
-  changed_at: moment,
+  createdAt: moment,
+  changedAt: moment,
 });
 
 const receipt = z.object({
   id,
   method: z.string(),
-  trx_id: z.string(),
+  trxId: z.string(),
   taka,
   payer: words,
-  paid_at: when,
+  paidAt: when,
   source: z.string(),
-  created_at: moment,
-  resolved_at: when,
+  createdAt: moment,
+  resolvedAt: when,
   resolution: words,
   by: words,
 });
@@ -188,30 +188,30 @@ const accept = forUser({
   params,
   body: z.strictObject({
     taka: takaGiven,
-    trx_id: z
+    trxId: z
       .string()
       .max(60)
       .nullable()
       .default(null)
       .meta({ examples: ['CK250NROQ5'] }),
-    received_at: z.iso
+    receivedAt: z.iso
       .datetime({ offset: true })
       .transform((text) => new Date(text))
       .nullable()
       .default(null),
   }),
-  answer: z.object({ payment, approvals: z.number(), approvals_needed: z.number() }),
+  answer: z.object({ payment, approvals: z.number(), approvalsNeeded: z.number() }),
   errors: ['payment_conflict'],
   handle: async ({ site: { desk }, user, params: { id: paymentId }, body }) => {
     const accepted = await acceptPayment(desk, {
       paymentId,
       received: body.taka,
-      trxId: body.trx_id,
-      receivedAt: body.received_at,
+      trxId: body.trxId,
+      receivedAt: body.receivedAt,
       who: user.email,
     });
     const { approvals, needed } = accepted;
-    return { payment: paymentJson(accepted.payment), approvals, approvals_needed: needed };
+    return { payment: paymentJson(accepted.payment), approvals, approvalsNeeded: needed };
   },
 });
 
@@ -228,11 +228,11 @@ const reject = forUser({
 const attach = forUser({
   summary: 'Tell a payment its id at the provider, which is asked whether it is of this payment.',
   params,
-  body: z.strictObject({ provider_id: z.string().trim().min(1).max(200) }),
+  body: z.strictObject({ providerId: z.string().trim().min(1).max(200) }),
   answer: payment,
   errors: ['payment_conflict'],
   handle: async ({ site: { desk }, user, params: { id: paymentId }, body }) => {
-    const given = { paymentId, providerId: body.provider_id, who: user.email };
+    const given = { paymentId, providerId: body.providerId, who: user.email };
     return paymentJson(await attachProviderId(desk, given));
   },
 });
@@ -319,7 +319,7 @@ const compared = z.object({
     z.object({
       payment: id,
       method: z.string(),
-      trx_id: z.string(),
+      trxId: z.string(),
       taka,
       found: z.string(),
       at: moment,

@@ -299,7 +299,7 @@ async function accept({ desk, option, who }: Work): Promise<Said> {
   const paymentId = idIn(option);
   const given = { paymentId, received, trxId: option('trx'), receivedAt, who };
   const { payment, approvals, needed: needs } = await acceptPayment(desk, given);
-  const json = { ...paymentJson(payment), approvals, approvals_needed: needs };
+  const json = { ...paymentJson(payment), approvals, approvalsNeeded: needs };
   if (approvals < needs)
     return { json, text: `${who} has approved it; another admin has to do so, too.` };
   return { json, text: paymentSaid(payment).text };
