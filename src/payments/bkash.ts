@@ -13,6 +13,7 @@ import { openAtBkash } from './bkash_open.ts';
 import { bkashRefunds } from './bkash_refunds.ts';
 import { BkashNotifications, fetchBounded, type NotificationSettings } from './bkash_sns.ts';
 import {
+  bareTruth,
   type Claim,
   type Evidence,
   type PaymentFacts,
@@ -144,24 +145,11 @@ function claimOf(returned: URLSearchParams): Claim {
   };
 }
 
-const nothingHeard = {
-  state: 'unknown',
-  providerId: null,
-  invoice: null,
-  amount: null,
-  currency: null,
-  trxId: null,
-  payer: null,
-  paidAt: null,
-  foreign: null,
-} as const;
-
 /** What is known where nothing was heard. @throws what is no failure of the provider */
 function silence(error: unknown): Truth {
-  if (error instanceof TokenUnavailable)
-    return { ...nothingHeard, reason: error.message, evidence: error.evidence };
+  if (error instanceof TokenUnavailable) return bareTruth('unknown', error.message, error.evidence);
   if (error instanceof ProviderSilent)
-    return { ...nothingHeard, reason: 'bKash did not answer', evidence: error.evidence };
+    return bareTruth('unknown', 'bKash did not answer', error.evidence);
   throw error;
 }
 
@@ -219,16 +207,12 @@ async function searched(api: BkashApi, trxId: string): Promise<Truth> {
 
 /** An answer that is no success decides nothing about a payment. */
 function undecided({ evidence }: BkashAnswer, reason: string | null): Truth {
-  return {
-    ...nothingHeard,
-    reason: reason ?? 'bKash did not say where the payment stands',
-    evidence,
-  };
+  return bareTruth('unknown', reason ?? 'bKash did not say where the payment stands', evidence);
 }
 
 function unopened(operation: string): Truth {
   const evidence = { operation, httpStatus: null, ms: 0, code: null, body: null };
-  return { ...nothingHeard, reason: 'the payment was not opened at bKash', evidence };
+  return bareTruth('unknown', 'the payment was not opened at bKash', evidence);
 }
 
 function both(first: Evidence, second: Evidence): Evidence {

@@ -3,7 +3,15 @@
  * looked into that wallet says what came in. Off unless numbers are set: a personal wallet that is used for business breaks
  * the wallets' terms and may be frozen. There is no provider to ask, and nothing here is ever believed without an admin.
  */
-import type { Evidence, Opened, Paisa, PaymentFacts, PaymentMethod, Truth } from './method.ts';
+import {
+  bareTruth,
+  type Evidence,
+  type Opened,
+  type Paisa,
+  type PaymentFacts,
+  type PaymentMethod,
+  type Truth,
+} from './method.ts';
 import { maskedNumber, nationalNumber } from './msisdn.ts';
 import { formatTaka, paisa } from './taka.ts';
 import { trxIdOf } from './trx_id.ts';
@@ -227,18 +235,13 @@ export function manual({ accounts }: ManualSettings): PaymentMethod {
       evidence: noProvider,
     }),
     claimOf: () => ({ claims: 'unknown', providerId: null, nonce: null }),
-    ask: async (payment): Promise<Truth> => ({
-      state: 'pending',
-      providerId: payment.providerId,
-      invoice: payment.invoice,
-      amount: null,
-      currency: null,
-      trxId: null,
-      payer: null,
-      paidAt: null,
-      foreign: null,
-      reason: 'An admin looks for the money in the wallet that it was sent to.',
-      evidence: noProvider,
+    ask: async ({ providerId, invoice }): Promise<Truth> => ({
+      ...bareTruth(
+        'pending',
+        'An admin looks for the money in the wallet that it was sent to.',
+        noProvider,
+      ),
+      ...{ providerId, invoice },
     }),
   };
 }

@@ -95,6 +95,23 @@ export interface Truth {
   readonly evidence: Evidence;
 }
 
+/** What is known where the provider named nothing. */
+export function bareTruth(state: TruthState, reason: string | null, evidence: Evidence): Truth {
+  return {
+    state,
+    providerId: null,
+    invoice: null,
+    amount: null,
+    currency: null,
+    trxId: null,
+    payer: null,
+    paidAt: null,
+    foreign: null,
+    reason,
+    evidence,
+  };
+}
+
 /** What a browser claims on its way back. */
 export interface Claim {
   readonly claims: 'paid' | 'cancelled' | 'failed' | 'unknown';

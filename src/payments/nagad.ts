@@ -5,6 +5,7 @@
 
 import { SettingError } from '../setting.ts';
 import {
+  bareTruth,
   type Evidence,
   type Opened,
   type Payer,
@@ -15,7 +16,7 @@ import {
   type ReturnAddresses,
   type Truth,
 } from './method.ts';
-import { claimOf, truthIn, unknownTruth } from './nagad_answer.ts';
+import { claimOf, truthIn } from './nagad_answer.ts';
 import { complete, initialize, type NagadAccess, verifyPayment } from './nagad_api.ts';
 import { type NagadKeys, type NagadKeyTexts, readKeys } from './nagad_crypto.ts';
 import { refunds } from './nagad_refund.ts';
@@ -120,12 +121,12 @@ async function ask(access: NagadAccess, payment: PaymentFacts): Promise<Truth> {
     body: null,
   };
   if (payment.providerId === null)
-    return unknownTruth('The payment was never opened at Nagad.', unasked);
+    return bareTruth('unknown', 'The payment was never opened at Nagad.', unasked);
   try {
     return truthIn(await verifyPayment(access, payment.providerId), access.merchantId);
   } catch (error) {
     if (!(error instanceof ProviderSilent)) throw error;
-    return unknownTruth('Nagad gave no answer that can be understood.', error.evidence);
+    return bareTruth('unknown', 'Nagad gave no answer that can be understood.', error.evidence);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What Nagad says of a payment, and what a browser brings back from it, in the words of a payment method. */
 
 import { dhakaMoment } from './dhaka_time.ts';
-import type { Claim, Evidence, Truth, TruthState } from './method.ts';
+import { bareTruth, type Claim, type Truth, type TruthState } from './method.ts';
 import { nationalNumber } from './msisdn.ts';
 import { refusalIn } from './nagad_api.ts';
 import type { ProviderAnswer } from './provider_http.ts';
@@ -32,23 +32,6 @@ export function cancelReference(body: Body): string | null {
   const value = body.cancelIssuerRefNo;
   if (value === null || value === undefined || value === '') return null;
   return String(value).slice(0, 60);
-}
-
-/** Nothing is known of the payment. */
-export function unknownTruth(reason: string, evidence: Evidence): Truth {
-  return {
-    state: 'unknown',
-    providerId: null,
-    invoice: null,
-    amount: null,
-    currency: null,
-    trxId: null,
-    payer: null,
-    paidAt: null,
-    foreign: null,
-    reason,
-    evidence,
-  };
 }
 
 /** State by Nagad's word, and why it is not paid. */
@@ -93,7 +76,8 @@ function lackOf(body: Body, truth: Truth): string | null {
 /** Reads the answer to a verification. The answer is not signed; TLS alone vouches for it. */
 export function truthIn({ status, body, evidence }: ProviderAnswer, merchantId: string): Truth {
   if (status < 200 || status > 299 || text(body, 'status') === null)
-    return unknownTruth(
+    return bareTruth(
+      'unknown',
       `Nagad does not say how the payment stands: ${refusalIn(body) ?? `HTTP ${status}`}`,
       evidence,
     );

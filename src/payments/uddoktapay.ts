@@ -7,6 +7,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import {
+  bareTruth,
   type Claim,
   type Evidence,
   type Hint,
@@ -163,22 +164,6 @@ const notAsked: Evidence = {
   body: null,
 };
 
-function truth(state: TruthState, reason: string | null, evidence: Evidence): Truth {
-  return {
-    state,
-    providerId: null,
-    invoice: null,
-    amount: null,
-    currency: null,
-    trxId: null,
-    payer: null,
-    paidAt: null,
-    foreign: null,
-    reason,
-    evidence,
-  };
-}
-
 /**
  * Reads an answer to verify-payment. `amount` is what we asked for, `charged_amount` what the payer paid with the panel's
  * fee; `date` has no zone and is not read. An answer without the invoice and its amount says nothing about a payment,
@@ -189,7 +174,7 @@ function truthIn({ status: httpStatus, body, evidence }: ProviderAnswer): Truth 
   const message = textIn(body.message);
   const providerId = invoiceIdIn(body.invoice_id);
   const amount = takaIn(body.amount);
-  const none = (reason: string): Truth => truth('unknown', reason, evidence);
+  const none = (reason: string): Truth => bareTruth('unknown', reason, evidence);
   if (httpStatus !== 200) return none(message ?? `UddoktaPay answered ${httpStatus}.`);
   if (!providerId || amount === null)
     return none(message ?? 'UddoktaPay names no invoice with an amount.');
@@ -201,7 +186,7 @@ function truthIn({ status: httpStatus, body, evidence }: ProviderAnswer): Truth 
   const state = stateOfStatus[word] ?? 'unknown';
   const odd = `UddoktaPay gives the status ${word || 'nothing'}.`;
   const named = {
-    ...truth(state, state === 'paid' ? null : (message ?? whyNotPaid[word] ?? odd), evidence),
+    ...bareTruth(state, state === 'paid' ? null : (message ?? whyNotPaid[word] ?? odd), evidence),
     ...{ providerId, invoice, amount, trxId, payer },
     foreign: invoice ? null : 'The payment at UddoktaPay names no invoice of ours.',
   };
@@ -284,11 +269,11 @@ async function open(
 
 async function ask(call: Call, { providerId }: PaymentFacts): Promise<Truth> {
   if (!providerId)
-    return truth('pending', 'The payer has not come back from UddoktaPay yet.', notAsked);
+    return bareTruth('pending', 'The payer has not come back from UddoktaPay yet.', notAsked);
   try {
     return truthIn(await call('verify-payment', { invoice_id: providerId }));
   } catch (error) {
-    if (error instanceof ProviderSilent) return truth('unknown', error.message, error.evidence);
+    if (error instanceof ProviderSilent) return bareTruth('unknown', error.message, error.evidence);
     throw error;
   }
 }
