@@ -30,6 +30,8 @@ export const errors = {
   not_found: [404, 'Not found.'],
   voucher_unknown: [404, 'There is no such voucher.'],
   payment_not_credited: [409, 'This payment has not been credited.'],
+  agreement_exists: [409, 'There is an agreement already. End it first.'],
+  agreement_missing: [409, 'There is no agreement to pay by. Make one first.'],
   voucher_refused: [409, 'This voucher cannot be redeemed.'],
   email_registered: [409, 'Email already registered.'],
   payment_conflict: [409, 'The payment is not in a state that allows this.'],

@@ -36,6 +36,7 @@ import {
   startApi,
   startLease,
 } from './parts.ts';
+import { startAutoTopups } from './payments/auto_topup.ts';
 import type { Desk } from './payments/desk.ts';
 import { openDesk } from './payments/open.ts';
 import { paymentsState } from './payments/payments_state.ts';
@@ -252,7 +253,7 @@ function startMail(config: Config, { sql }: Database, log: Log): () => Promise<v
   return () => sender.stop();
 }
 
-/** Finds out what became of payments, and tells of low balances. Returns what stops both. */
+/** Finds out what became of payments, tells of low balances, tops up by agreements. Returns what stops all of it. */
 function startMoneySchedules(config: Config, desk: Desk, log: Log): () => Promise<void> {
   const { sql, secret, origin } = desk;
   const everyMs = config.paymentsEveryMs;
@@ -261,8 +262,9 @@ function startMoneySchedules(config: Config, desk: Desk, log: Log): () => Promis
   const sandbox = config.mode === 'sandbox';
   const watch = new BalanceWatch({ sql, secret, sandbox, reach: reachOf(config), origin, log });
   watch.start();
+  const stopAutoTopups = startAutoTopups(desk, everyMs);
   return async () => {
-    await Promise.all([reconciler.stop(), watch.stop()]);
+    await Promise.all([reconciler.stop(), watch.stop(), stopAutoTopups()]);
   };
 }
 

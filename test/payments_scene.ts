@@ -6,14 +6,17 @@ import { connect, type Sql } from '../src/db/connection.ts';
 import { type Database, openDatabase } from '../src/db/database.ts';
 import { createPayment } from '../src/payments/create.ts';
 import type { Desk } from '../src/payments/desk.ts';
-import type {
-  Evidence,
-  MethodId,
-  PaymentFacts,
-  PaymentMethod,
-  RefundOrder,
-  RefundTruth,
-  Truth,
+import {
+  type Agreements,
+  type Evidence,
+  type MethodId,
+  type Opened,
+  type PaymentFacts,
+  type PaymentMethod,
+  ProviderRefused,
+  type RefundOrder,
+  type RefundTruth,
+  type Truth,
 } from '../src/payments/method.ts';
 import type { Payment } from '../src/payments/payment.ts';
 import { paisa } from '../src/payments/taka.ts';
@@ -58,6 +61,12 @@ export class ScriptedProvider {
   refundSays: RefundTruth['state'] = 'refunded';
   /** What it says later of a refund; null for the truth. */
   refundBecame: RefundTruth['state'] | null = null;
+  /** Whether payers agree when they are sent to agree, and whether their agreements have money behind them. */
+  agrees = true;
+  solvent = true;
+  /** Ids of agreements that the provider has ended. */
+  readonly ended: string[] = [];
+  cancels = true;
   readonly method: PaymentMethod;
   #count = 0;
 
@@ -74,20 +83,7 @@ export class ScriptedProvider {
         await this.before('open');
         if (this.openFails) throw this.openFails;
         const providerId = `TR${facts.invoice}`;
-        this.accounts.set(providerId, {
-          facts,
-          authorised: false,
-          trxId: null,
-          captures: 0,
-          refunded: 0,
-          refunds: [],
-        });
-        return {
-          providerId,
-          redirectUrl: `http://127.0.0.1/pay/${providerId}`,
-          nonce: 'n',
-          evidence: evidence('create'),
-        };
+        return this.#opened(providerId, facts, false);
       },
       claimOf: (returned) => ({
         claims: returned.get('status') === 'success' ? 'paid' : 'cancelled',
@@ -109,7 +105,41 @@ export class ScriptedProvider {
         return this.say(this.#truth(facts, 'execute'));
       },
       ...this.#back(),
+      agreements: this.#agreements(),
       ...more,
+    };
+  }
+
+  #opened(providerId: string, facts: PaymentFacts, authorised: boolean): Opened {
+    const nothing = { trxId: null, captures: 0, refunded: 0, refunds: [] };
+    this.accounts.set(providerId, { facts, authorised, ...nothing });
+    const redirectUrl = `http://127.0.0.1/pay/${providerId}`;
+    return { providerId, redirectUrl, nonce: 'n', evidence: evidence('create') };
+  }
+
+  #agreements(): Agreements {
+    return {
+      open: async (invoice) => ({
+        providerId: `AG${invoice}`,
+        redirectUrl: `http://127.0.0.1/agree/${invoice}`,
+        nonce: null,
+        evidence: evidence('agree'),
+      }),
+      conclude: async (providerId) => {
+        await this.before('conclude');
+        return this.agrees ? { agreementId: `TOKEN${providerId}`, payer: '017******75' } : null;
+      },
+      charge: async (agreementId, facts) => {
+        await this.before('charge');
+        if (this.ended.includes(agreementId))
+          throw new ProviderRefused('The agreement is over.', evidence('charge'));
+        if (!this.solvent) throw new ProviderRefused('Not enough money.', evidence('charge'));
+        return this.#opened(`TR${facts.invoice}`, facts, true);
+      },
+      cancel: async (agreementId) => {
+        if (this.cancels) this.ended.push(agreementId);
+        return this.cancels;
+      },
     };
   }
 

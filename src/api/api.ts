@@ -21,6 +21,14 @@ import {
   signOut,
   signUp,
 } from './auth.ts';
+import {
+  agreementReturn,
+  autoTopup,
+  beginAgreement,
+  changeAutoTopup,
+  endAutoTopup,
+  finishAgreement,
+} from './auto_topup.ts';
 import { type Endpoint, type Handler, rawForAnyone, type Site } from './endpoint.ts';
 import { addKey, editKey, keys, removeKey, showKey } from './keys.ts';
 import { openApiDocument } from './openapi.ts';
@@ -94,6 +102,17 @@ export const endpoints: readonly Endpoint[] = [
     path: '/api/payments/:method/webhook/:token',
     who: 'anyone',
     handler: paymentWebhook,
+  },
+  { method: 'GET', path: '/api/auto-topup', who: 'session', handler: autoTopup },
+  { method: 'PUT', path: '/api/auto-topup', who: 'session', handler: changeAutoTopup },
+  { method: 'DELETE', path: '/api/auto-topup', who: 'session', handler: endAutoTopup },
+  { method: 'POST', path: '/api/auto-topup/agreement', who: 'session', handler: beginAgreement },
+  { method: 'DELETE', path: '/api/auto-topup/agreement', who: 'session', handler: finishAgreement },
+  {
+    method: 'GET',
+    path: '/api/payments/:method/agreement/:token',
+    who: 'anyone',
+    handler: agreementReturn,
   },
   { method: 'GET', path: '/api/alerts', who: 'session', handler: alerts },
   { method: 'PUT', path: '/api/alerts', who: 'session', handler: changeAlerts },

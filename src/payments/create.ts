@@ -1,11 +1,13 @@
 /** Beginning a payment: quote, limits, row, and only then the provider. */
 import { randomBytes } from 'node:crypto';
+import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
 import { openWallet } from '../wallet/wallets.ts';
 import { type Desk, methodNamed, methodOf, newToken } from './desk.ts';
 import { checkLimits } from './limits.ts';
 import {
+  type Opened,
   type Payer,
   type PaymentMethod,
   ProviderRefused,
@@ -35,6 +37,13 @@ export interface Order {
   readonly payer: Omit<Payer, 'reference'>;
   /** The client's Idempotency-Key; null for none. */
   readonly clientKey: string | null;
+  /** Of a payment by a standing agreement, for which nobody is asked. */
+  readonly automatic?: {
+    /** The provider's id of the agreement. */
+    readonly agreement: string;
+    /** Asked under the lock of the account. */
+    readonly stillDue: (sql: Statements) => Promise<boolean>;
+  };
 }
 
 /**
@@ -85,30 +94,35 @@ export async function createPayment(desk: Desk, order: Order): Promise<Payment> 
     // One at a time for an account, so that its limits count what is begun beside this.
     await sql`SELECT 1 FROM users WHERE id = ${order.userId} FOR UPDATE`;
     await checkLimits(sql, rules.content, order.userId, quote.amount);
+    if (order.automatic && !(await order.automatic.stillDue(sql)))
+      throw new ApiError('payment_conflict');
     const wallet = await openWallet(sql, order.userId);
     const [row] = await sql<Payment[]>`
       INSERT INTO payments AS p (id, user_id, wallet, method, environment, client_key, amount, fee, rate, credit, bonus, rules,
-        quoted_until, invoice, token_hash, seal, expires_at, ask_at)
+        cause, quoted_until, invoice, token_hash, seal, expires_at, ask_at)
       VALUES (${timeOrderedId()}, ${order.userId}, ${wallet}, ${method.id}, ${desk.mode}, ${order.clientKey}, ${quote.amount},
-        ${quote.fee}, ${quote.rate}, ${quote.credit}, ${quote.bonus}, ${rules.id}, ${until}, ${newInvoice()}, ${hash}, '',
+        ${quote.fee}, ${quote.rate}, ${quote.credit}, ${quote.bonus}, ${rules.id},
+        ${order.automatic ? 'automatic' : 'user'}, ${until}, ${newInvoice()}, ${hash}, '',
         ${new Date(Date.now() + method.openForMs)}, clock_timestamp() + interval '2 minutes')
       ON CONFLICT (user_id, client_key) DO NOTHING
       RETURNING ${paymentColumns(sql)}`;
     if (row)
       await note(sql, row.id, {
         kind: 'created',
-        actor: 'user',
-        sentence: 'The top-up was begun.',
+        actor: order.automatic ? 'server' : 'user',
+        sentence: order.automatic ? 'The automatic top-up was begun.' : 'The top-up was begun.',
       });
     return row ?? null;
   });
   if (!payment) return (await earlier(desk, order, method, quote)) ?? createPayment(desk, order);
-  return openPayment(
-    desk,
-    payment,
-    { ...order.payer, reference: order.userId.replaceAll('-', '') },
-    token,
-  );
+  const payer = { ...order.payer, reference: order.userId.replaceAll('-', '') };
+  const addresses = addressesOf(desk, payment, token);
+  return openPayment(desk, payment, () => {
+    const facts = factsOf(payment);
+    if (!order.automatic) return method.open(facts, payer, addresses);
+    if (!method.agreements) throw new Error(`${method.name} has no agreements`);
+    return method.agreements.charge(order.automatic.agreement, facts, payer, addresses);
+  });
 }
 
 /** The payment that the same key began before. */
@@ -148,12 +162,11 @@ export function addressesOf({ origin }: Desk, { method }: Payment, token: string
 async function openPayment(
   desk: Desk,
   payment: Payment,
-  payer: Payer,
-  token: string,
+  open: () => Promise<Opened>,
 ): Promise<Payment> {
   const method = methodOf(desk, payment.method);
   try {
-    const opened = await method.open(factsOf(payment), payer, addressesOf(desk, payment, token));
+    const opened = await open();
     const [row] = await desk.sql<Payment[]>`
       UPDATE payments p SET state = 'pending', provider_id = ${opened.providerId}, nonce = ${opened.nonce},
         redirect_url = ${opened.redirectUrl}, ask_at = ${nextQuestion(method, payment)}

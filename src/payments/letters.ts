@@ -69,3 +69,19 @@ const labels: Readonly<Record<Language, string>> = {
   en: 'Receipt as PDF',
   bn: 'রসিদ (পিডিএফ)',
 };
+
+export function autoTopupStopped(language: Language): Letter {
+  if (language === 'bn')
+    return {
+      subject: 'আপনার স্বয়ংক্রিয় টপ-আপ বন্ধ হয়েছে',
+      paragraphs: [
+        'পরপর তিনটি স্বয়ংক্রিয় পেমেন্ট ব্যর্থ হয়েছে, তাই আর চেষ্টা করা হবে না। আপনার ওয়ালেটে যথেষ্ট টাকা আছে কি না দেখুন, তারপর নিয়মটি আবার চালু করুন।',
+      ],
+    };
+  return {
+    subject: 'Your automatic top-up has stopped',
+    paragraphs: [
+      'Three automatic payments in a row failed, and no more will be tried. See whether there is enough money in the wallet that pays, then set your automatic top-up anew.',
+    ],
+  };
+}

@@ -1,0 +1,60 @@
+/** An automatic top-up through a real server and the stand-in for bKash: agreed on its page, charged without anybody, ended. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { startInstallation } from '../../test/installation.ts';
+import { until } from '../../test/scratch_data.ts';
+import { member, newVisitor, refused } from '../../test/site_visitor.ts';
+
+const installation = await startInstallation({ env: { PAYMENTS_EVERY_MS: '200' } });
+const { origin } = installation;
+after(() => installation.remove());
+
+/** What a customer types on the page of the stand-in; returns where it sends the browser. */
+async function agree(page: string): Promise<string> {
+  const { origin: bkash, searchParams } = new URL(page);
+  for (const value of ['01770618575', '123456', '12121']) {
+    const body = new URLSearchParams({
+      paymentId: searchParams.get('paymentId') ?? '',
+      hash: searchParams.get('hash') ?? '',
+      value,
+    });
+    const answer = await fetch(`${bkash}/`, { method: 'POST', body, redirect: 'manual' });
+    if (answer.status === 303) return answer.headers.get('location') ?? '';
+    assert.equal(answer.status, 200, await answer.text());
+  }
+  throw new Error('the page did not send the browser back');
+}
+
+test('agreed once, it tops up by itself, until it is ended', async () => {
+  const visitor = await newVisitor(origin);
+  const rule = { below_usd: '1.00', taka: 500, most_a_day: 1, most_taka_a_month: 1000 };
+  const put = (body: unknown) => visitor.ask('PUT', '/api/auto-topup', body);
+  refused(await put(rule), 409, 'agreement_missing');
+  refused(
+    await visitor.post('/api/auto-topup/agreement', { method: 'nagad' }),
+    503,
+    'payment_method_unavailable',
+    'method',
+  );
+  const begun = await visitor.post('/api/auto-topup/agreement', { method: 'bkash' });
+  assert.equal(begun.status, 201, JSON.stringify(begun.body));
+  const back = await agree(String(begun.body.redirect_url));
+  assert.ok(back.startsWith(`${origin}/api/payments/bkash/agreement/`), back);
+  assert.match(await (await fetch(back)).text(), /is agreed/);
+  const set = await put(rule);
+  assert.deepEqual(
+    [member(set.body, 'agreement', 'state'), member(set.body, 'rule', 'taka')],
+    ['active', 500],
+  );
+  assert.match(String(member(set.body, 'agreement', 'payer')), /^017\*+75$/);
+  await until(
+    'the wallet was topped up',
+    async () => Number((await visitor.get('/api/wallet')).body.balance) > 4,
+  );
+  const topups = await visitor.get('/api/topups');
+  assert.match(JSON.stringify(topups.body), /"state":"credited"/);
+  assert.equal((await visitor.ask('DELETE', '/api/auto-topup/agreement')).body.state, 'ended');
+  refused(await visitor.ask('DELETE', '/api/auto-topup/agreement'), 404, 'not_found');
+  assert.equal((await visitor.ask('DELETE', '/api/auto-topup')).status, 204);
+  assert.equal((await visitor.get('/api/auto-topup')).body.rule, null);
+});

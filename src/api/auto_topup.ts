@@ -1,0 +1,170 @@
+/** Automatic top-ups: the agreement of who is signed in, and when it is to be used. */
+import { z } from 'zod';
+import { takeAttempt } from '../accounts/attempts.ts';
+import { ApiError } from '../errors.ts';
+import {
+  type Agreement,
+  agreementOf,
+  concludeAgreement,
+  endAgreement,
+  openAgreement,
+} from '../payments/agreements.ts';
+import { autoTopupOf, setAutoTopup } from '../payments/auto_topup.ts';
+import type { Paisa } from '../payments/method.ts';
+import { formatTaka } from '../payments/taka.ts';
+import { exactUsd } from '../wallet/money.ts';
+import { forUser, rawForAnyone, type Site } from './endpoint.ts';
+import { id, moment, taka, takaGiven, usd, usdGiven } from './forms.ts';
+
+const exactTaka = (amount: Paisa): unknown => JSON.rawJSON(formatTaka(amount));
+const newAgreements = { most: 10, everyMs: 3_600_000 };
+
+const agreementShown = z.object({
+  id,
+  method: z.string(),
+  state: z.enum(['created', 'pending', 'active', 'ending', 'ended', 'failed']),
+  reason: z.string().nullable(),
+  redirect_url: z.string().nullable(),
+  payer: z.string().nullable(),
+  created_at: moment,
+  agreed_at: moment.nullable(),
+});
+
+function shownAgreement(agreement: Agreement) {
+  const { redirectUrl, payerShown, createdAt, agreedAt, method, state, reason } = agreement;
+  return {
+    id: agreement.id,
+    method,
+    state,
+    reason,
+    redirect_url: state === 'pending' ? redirectUrl : null,
+    payer: payerShown,
+    created_at: createdAt,
+    agreed_at: agreedAt,
+  };
+}
+
+const shown = z.object({
+  agreement: agreementShown.nullable(),
+  rule: z
+    .object({
+      below_usd: usd,
+      taka,
+      most_a_day: z.number(),
+      most_taka_a_month: taka,
+      stopped_at: moment.nullable(),
+      stopped_reason: z.string().nullable(),
+    })
+    .nullable(),
+});
+
+async function show({ desk }: Site, userId: string) {
+  const agreement = await agreementOf(desk, userId);
+  const rule = await autoTopupOf(desk, userId);
+  return {
+    agreement: agreement && shownAgreement(agreement),
+    rule: rule && {
+      below_usd: exactUsd(rule.threshold),
+      taka: exactTaka(rule.amount),
+      most_a_day: rule.perDay,
+      most_taka_a_month: exactTaka(rule.perMonth),
+      stopped_at: rule.stoppedAt,
+      stopped_reason: rule.stoppedReason,
+    },
+  };
+}
+
+export const autoTopup = forUser({
+  summary: 'The agreement by which you top up automatically, and when it is used.',
+  answer: shown,
+  handle: ({ site, user }) => show(site, user.id),
+});
+
+export const changeAutoTopup = forUser({
+  summary: 'Sets when to top up automatically, and starts it again where it had stopped.',
+  body: z
+    .strictObject({
+      below_usd: usdGiven,
+      taka: takaGiven,
+      most_a_day: z.int().min(1).max(24).default(1),
+      most_taka_a_month: takaGiven,
+    })
+    .meta({
+      examples: [{ below_usd: '2.00', taka: 500, most_a_day: 1, most_taka_a_month: 5000 }],
+    }),
+  answer: shown,
+  errors: ['agreement_missing', 'payment_method_unavailable'],
+  handle: async ({ site, user, body }) => {
+    if (body.below_usd === 0)
+      throw new ApiError('invalid_request', {
+        param: 'below_usd',
+        message: 'Say an amount above zero.',
+      });
+    await setAutoTopup(site.desk, user.id, {
+      threshold: body.below_usd,
+      amount: body.taka,
+      perDay: body.most_a_day,
+      perMonth: body.most_taka_a_month,
+    });
+    return show(site, user.id);
+  },
+});
+
+export const endAutoTopup = forUser({
+  summary: 'Tops up automatically no more; the agreement stays.',
+  status: 204,
+  answer: z.null(),
+  handle: async ({ site, user }) => {
+    await setAutoTopup(site.desk, user.id, null);
+    return null;
+  },
+});
+
+export const beginAgreement = forUser({
+  summary: 'Asks for a standing agreement: send the browser to `redirect_url`.',
+  body: z.strictObject({ method: z.string().max(40).default('bkash') }),
+  status: 201,
+  answer: agreementShown,
+  errors: ['agreement_exists', 'payment_method_unavailable', 'payment_provider_failed'],
+  handle: async ({ site: { desk }, user, body, visit }) => {
+    await takeAttempt(desk.sql, 'agreements of', user.id, newAgreements);
+    const mobile = /Mobi|Android/i.test(visit.userAgent);
+    const payer = { name: user.name, email: user.email, address: visit.address, mobile };
+    return shownAgreement(await openAgreement(desk, user.id, body.method, payer));
+  },
+});
+
+export const finishAgreement = forUser({
+  summary: 'Ends the agreement: nothing is charged from now on.',
+  answer: agreementShown,
+  handle: async ({ site: { desk }, user }) => shownAgreement(await endAgreement(desk, user.id)),
+});
+
+const outcomes = {
+  active: [
+    'Automatic top-up is agreed. You may close this page.',
+    'স্বয়ংক্রিয় টপ-আপে সম্মতি দেওয়া হয়েছে। পাতাটি বন্ধ করতে পারেন।',
+  ],
+  other: ['No agreement was made. Nothing will be charged.', 'কোনো সম্মতি হয়নি। কোনো টাকা কাটা হবে না।'],
+} as const;
+
+/** What the browser says is only a reason to ask the provider. */
+export const agreementReturn = rawForAnyone({
+  summary: 'Where a payment provider sends the browser back to after an agreement.',
+  handle: async ({ site: { desk, report }, params }) => {
+    const { method = '', token = '' } = params;
+    const agreement = await concludeAgreement(desk, method, token).catch((error: unknown) => {
+      report('an agreement was not concluded', error);
+      throw new ApiError('payment_provider_failed', { cause: error });
+    });
+    if (!agreement) throw new ApiError('not_found');
+    const [english, bangla] = outcomes[agreement.state === 'active' ? 'active' : 'other'];
+    const page = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>AK AI CORE</title><h1>AK AI CORE</h1><p>${english}</p><p lang="bn">${bangla}</p></html>`;
+    return new Response(page, {
+      headers: {
+        'content-type': 'text/html; charset=utf-8',
+        'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      },
+    });
+  },
+});
