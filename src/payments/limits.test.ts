@@ -113,6 +113,38 @@ test('one number that pays for many accounts, or too much, and many numbers for 
   assert.match((await pay(await scene.begin(user))).reason ?? '', /2 numbers pay for this account/);
 });
 
+test('payments that were cancelled, and paid all the same, are within the limits of the account, too', async () => {
+  await limit({ accountDay: 1000, newAccountDay: 1000, open: 2 });
+  const user = await scene.user();
+  const begun: Payment[] = [];
+  for (let count = 0; count < 4; count += 1) {
+    const payment = await scene.begin(user, 500);
+    const claim = { claims: 'cancelled', providerId: null, nonce: null } as const;
+    assert.equal((await settle(desk, payment.id, { actor: 'browser', claim })).state, 'cancelled');
+    begun.push(payment);
+  }
+  const ends = await Promise.all(begun.map(pay));
+  assert.deepEqual(ends.map(({ state }) => state).sort(), [
+    'credited',
+    'credited',
+    'needs_review',
+    'needs_review',
+  ]);
+  const doubted = ends.find(({ state }) => state === 'needs_review');
+  assert.match(doubted?.reason ?? '', /more than ৳1000 within 24 hours/);
+});
+
+test('a number that pays for many accounts at the same moment is counted all the same', async () => {
+  provider.say = (truth) => ({ ...truth, payer: '01722222222' });
+  await limit({ accountsOfPayer: 2 });
+  const begun = await Promise.all(
+    Array.from({ length: 6 }, async () => scene.begin(await scene.user())),
+  );
+  const ends = await Promise.all(begun.map(pay));
+  assert.equal(ends.filter(({ state }) => state === 'credited').length, 2);
+  assert.equal(ends.filter(({ state }) => state === 'needs_review').length, 4);
+});
+
 test('first top-ups of an account wait where the operator says so, and are credited then', async () => {
   await limit({ heldTopups: 1, heldMinutes: 60 });
   const user = await scene.user();

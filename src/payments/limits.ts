@@ -21,6 +21,20 @@ interface Use {
   readonly ageDays: number;
 }
 
+/** What an account has begun of late; null where there is no such account. @param except a payment that does not count */
+async function useOf(sql: Statements, userId: string, except: string | null): Promise<Use | null> {
+  const [use] = await sql<Use[]>`
+    SELECT count(p.id) FILTER (WHERE p.state IN ('created', 'pending') AND p.expires_at > now())::int AS open,
+      count(p.id) FILTER (WHERE p.created_at > now() - interval '1 hour')::int AS hour,
+      coalesce(sum(p.amount) FILTER (WHERE p.created_at > now() - interval '1 day' AND counts.so), 0)::bigint AS day,
+      coalesce(sum(p.amount) FILTER (WHERE counts.so), 0)::bigint AS month,
+      (extract(epoch FROM now() - min(u.created_at)) / 86400)::float AS "ageDays"
+    FROM users u LEFT JOIN payments p ON p.user_id = u.id AND p.created_at > now() - interval '30 days' AND p.id IS DISTINCT FROM ${except}::uuid
+      LEFT JOIN LATERAL (SELECT p.state IN ('created', 'pending', 'verified', 'credited', 'needs_review') AS so) counts ON true
+    WHERE u.id = ${userId}`;
+  return use ?? null;
+}
+
 /**
  * Whether an account may begin a payment.
  * @throws ApiError payment_limit, saying which limit, and when to try again where that is known
@@ -31,15 +45,7 @@ export async function checkLimits(
   userId: string,
   amount: Paisa,
 ): Promise<void> {
-  const [use] = await sql<Use[]>`
-    SELECT count(p.id) FILTER (WHERE p.state IN ('created', 'pending') AND p.expires_at > now())::int AS open,
-      count(p.id) FILTER (WHERE p.created_at > now() - interval '1 hour')::int AS hour,
-      coalesce(sum(p.amount) FILTER (WHERE p.created_at > now() - interval '1 day' AND counts.so), 0)::bigint AS day,
-      coalesce(sum(p.amount) FILTER (WHERE counts.so), 0)::bigint AS month,
-      (extract(epoch FROM now() - min(u.created_at)) / 86400)::float AS "ageDays"
-    FROM users u LEFT JOIN payments p ON p.user_id = u.id AND p.created_at > now() - interval '30 days'
-      LEFT JOIN LATERAL (SELECT p.state IN ('created', 'pending', 'verified', 'credited', 'needs_review') AS so) counts ON true
-    WHERE u.id = ${userId}`;
+  const use = await useOf(sql, userId, null);
   if (!use) throw new ApiError('not_found', { message: 'There is no such account.' });
   const refuse = (message: string, retryAfterMs?: number): never => {
     throw new ApiError('payment_limit', retryAfterMs ? { message, retryAfterMs } : { message });
@@ -48,8 +54,7 @@ export async function checkLimits(
     refuse(`${use.open} payments of this account are open: finish or cancel one first.`);
   if (use.hour >= limits.perHour)
     refuse('Too many payments were begun within an hour. Wait a while.', hourMs);
-  const isNew = use.ageDays < limits.newDays;
-  const daily = isNew ? Math.min(limits.newAccountDay, limits.accountDay) : limits.accountDay;
+  const { isNew, daily } = dailyOf(use, limits);
   const fits = (used: Paisa, most: number): boolean => used + amount <= most * 100;
   const left = (used: Paisa, most: number): string =>
     formatTaka(paisa(Math.max(0, most * 100 - used)));
@@ -65,8 +70,36 @@ export async function checkLimits(
     );
 }
 
+/** Taka that an account may bring within 24 hours. */
+function dailyOf(
+  { ageDays }: Use,
+  { newDays, newAccountDay, accountDay }: PaymentRules['limits'],
+): { readonly isNew: boolean; readonly daily: number } {
+  const isNew = ageDays < newDays;
+  return { isNew, daily: isNew ? Math.min(newAccountDay, accountDay) : accountDay };
+}
+
+/**
+ * Why a person should look at a payment that was given up and paid all the same: it was counted no more, so that others were
+ * begun in its place. Null for no reason. In a transaction that holds the account.
+ */
+export async function accountDoubt(
+  sql: Statements,
+  { id, userId, amount }: Payment,
+): Promise<string | null> {
+  const { limits } = (await currentRules(sql)).content;
+  const use = await useOf(sql, userId, id);
+  if (!use) return null;
+  const { daily } = dailyOf(use, limits);
+  if (use.day + amount > daily * 100)
+    return `It was paid after it was given up, and the account brought more than ৳${daily} within 24 hours.`;
+  if (use.month + amount > limits.accountMonth * 100)
+    return `It was paid after it was given up, and the account brought more than ৳${limits.accountMonth} within 30 days.`;
+  return null;
+}
+
 /** Until when a paid top-up of a new account waits; null for not at all. */
-export async function heldUntil({ sql }: Desk, { userId, id }: Payment): Promise<Date | null> {
+export async function heldUntil(sql: Statements, { userId, id }: Payment): Promise<Date | null> {
   const { content } = await currentRules(sql);
   const { heldTopups, heldMinutes } = content.limits;
   if (heldTopups === 0) return null;
@@ -75,18 +108,21 @@ export async function heldUntil({ sql }: Desk, { userId, id }: Payment): Promise
   return (row?.earlier ?? 0) < heldTopups ? new Date(Date.now() + heldMinutes * 60_000) : null;
 }
 
-/** Why a person should look at who paid; null for no reason. */
+/** Why a person should look at who paid; null for no reason. In a transaction, which then holds the payer's number, too. */
 export async function payerDoubt(
+  sql: Statements,
   desk: Desk,
   payment: Payment,
   truth: Truth,
 ): Promise<string | null> {
   const { payer } = truth;
   if (!payer || payer.includes('*')) return null;
-  const { content } = await currentRules(desk.sql);
+  const { content } = await currentRules(sql);
   const { payerDay, payersOfAccount, accountsOfPayer } = content.limits;
   const hash = payerHash(desk, payer);
-  const [use] = await desk.sql<{ day: number; payers: number; accounts: number }[]>`
+  // Payments of one number for many accounts wait for each other here, so that each counts those before it.
+  await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`payer ${hash.toString('hex')}`}, 0))`;
+  const [use] = await sql<{ day: number; payers: number; accounts: number }[]>`
     SELECT coalesce(sum(amount) FILTER (WHERE payer_hash = ${hash} AND verified_at > now() - interval '1 day'), 0)::bigint AS day,
       count(DISTINCT payer_hash) FILTER (WHERE user_id = ${payment.userId} AND payer_hash <> ${hash})::int AS payers,
       count(DISTINCT user_id) FILTER (WHERE payer_hash = ${hash} AND user_id <> ${payment.userId})::int AS accounts

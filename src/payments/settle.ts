@@ -10,7 +10,7 @@ import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
 import { learnProviderId } from './claimed_id.ts';
 import { type Desk, methodOf, payerHash } from './desk.ts';
-import { heldUntil, payerDoubt, rateDoubt } from './limits.ts';
+import { accountDoubt, heldUntil, payerDoubt, rateDoubt } from './limits.ts';
 import type { Claim, PaymentMethod, Truth } from './method.ts';
 import { maskedNumber } from './msisdn.ts';
 import {
@@ -211,10 +211,10 @@ async function verifyAndCredit(
   actor: string,
 ): Promise<Payment> {
   const method = methodOf(desk, payment.method);
-  const doubt = (await rateDoubt(desk, payment)) ?? (await payerDoubt(desk, payment, truth));
-  if (doubt) return become(desk, payment, { state: 'needs_review', reason: doubt }, method, actor);
   try {
-    await verify(desk, payment, truth, actor);
+    const doubt = (await rateDoubt(desk, payment)) ?? (await verify(desk, payment, truth, actor));
+    if (doubt)
+      return become(desk, payment, { state: 'needs_review', reason: doubt }, method, actor);
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     const reason = `The transaction ${truth.trxId} belongs to another payment already.`;
@@ -223,10 +223,27 @@ async function verifyAndCredit(
   return credit(desk, payment.id);
 }
 
-/** @throws the driver's unique_violation when the transaction belongs to another payment */
-async function verify(desk: Desk, payment: Payment, truth: Truth, actor: string): Promise<void> {
-  const until = await heldUntil(desk, payment);
-  await desk.sql.begin((sql) => writeVerified(sql, desk, payment, truth, { actor, until }));
+/**
+ * @returns why a person should look at it, and then nothing is written; null for no reason
+ * @throws the driver's unique_violation when the transaction belongs to another payment
+ */
+async function verify(
+  desk: Desk,
+  payment: Payment,
+  truth: Truth,
+  actor: string,
+): Promise<string | null> {
+  return desk.sql.begin(async (sql) => {
+    // One at a time for an account, so that its limits count what is verified beside this.
+    await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR NO KEY UPDATE`;
+    const doubt =
+      (givenUp.includes(payment.state) ? await accountDoubt(sql, payment) : null) ??
+      (await payerDoubt(sql, desk, payment, truth));
+    if (doubt) return doubt;
+    const until = await heldUntil(sql, payment);
+    await writeVerified(sql, desk, payment, truth, { actor, until });
+    return null;
+  });
 }
 
 /**
