@@ -120,6 +120,14 @@ describe('sound', () => {
     assert.doesNotMatch(JSON.stringify(await client.models.retrieve(model)), /"audio"/);
   });
 
+  test('is needed where a model answers nothing else', async () => {
+    const text = [{ role: 'user' as const, content: 'Hi' }];
+    await assert.rejects(
+      client.chat.completions.create({ model: 'openai/gpt-audio-mini', messages: text }),
+      /400 .*This model answers prompts with sound only/,
+    );
+  });
+
   test('goes to the one of several models that takes it', async () => {
     const asked = { model, models: ['google/gemini-2.5-flash'], messages };
     const answer = await client.chat.completions.create(asked);

@@ -119,6 +119,7 @@ const Author = z.strictObject({
               'thinking_cannot_be_disabled',
               'rejects_thinking_budget_tokens',
               'rejects_tools_with_reasoning',
+              'needs_audio',
             ] satisfies Constraint[]),
           )
           .optional(),

@@ -99,7 +99,9 @@ export type Constraint =
   | 'rejects_forced_tool_choice'
   | 'thinking_cannot_be_disabled'
   | 'rejects_thinking_budget_tokens'
-  | 'rejects_tools_with_reasoning';
+  | 'rejects_tools_with_reasoning'
+  /** A prompt without sound. */
+  | 'needs_audio';
 
 export interface ModelEntry {
   /** The part of the id after the author. */

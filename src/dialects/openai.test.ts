@@ -95,6 +95,8 @@ describe('images and sound', () => {
       },
     });
     assert.deepEqual([usage.input, usage.cacheRead, usage.audioInput], [50, 40, 10]);
+    // Cached sound has a price of its own at some, which nobody here knows.
+    assert.deepEqual(usage.flags, ['no price for cached audio']);
   });
   test('that exceed what they are part of are cut to it, and flagged', () => {
     const usage = read({

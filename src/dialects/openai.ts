@@ -165,6 +165,8 @@ interface PromptParts {
   /** What of images and sound was not read from a cache. */
   readonly imageInput: number;
   readonly audioInput: number;
+  /** Read from a cache; its price is that of text there, for want of another. */
+  readonly cachedAudio: number;
 }
 
 function promptParts(usage: Fields): PromptParts {
@@ -191,6 +193,7 @@ function promptParts(usage: Fields): PromptParts {
     cacheWrite1h,
     imageInput: fresh('image_tokens'),
     audioInput: fresh('audio_tokens'),
+    cachedAudio: count(cached.audio_tokens),
   };
 }
 
@@ -232,6 +235,7 @@ export function readUsage(value: unknown, rules: UsageRules): Usage | null {
   const imageOutput = Math.min(count(details.image_tokens), output - thought);
   const audioOutput = Math.min(count(details.audio_tokens), output - thought - imageOutput);
   if (!Number.isSafeInteger(output + reasoning + total + imageOutput + audioOutput)) return null;
+  if (parts.cachedAudio > 0) flags.push('no price for cached audio');
   if (imageInput + audioInput < parts.imageInput + parts.audioInput)
     flags.push('images and sound exceed prompt_tokens');
   if (imageOutput + audioOutput < count(details.image_tokens) + count(details.audio_tokens))

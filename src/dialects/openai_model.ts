@@ -27,9 +27,19 @@ export function effortEdits(parsed: Fields): Edits {
 /** Left out where a model takes none. */
 const sampling = ['temperature', 'top_p', 'top_k', 'frequency_penalty', 'presence_penalty'];
 
+function hasAudio(messages: unknown): boolean {
+  const list = Array.isArray(messages) ? messages : [];
+  return list.some((message) => {
+    const { content } = fields(message);
+    return Array.isArray(content) && content.some((part) => fields(part).type === 'input_audio');
+  });
+}
+
 /** What has to be edited for a model with constraints. @throws Unsupported */
 export function constraintEdits(parsed: Fields, constraints: readonly string[]): Edits {
   const edits: Record<string, string | null> = {};
+  if (constraints.includes('needs_audio') && !hasAudio(parsed.messages))
+    throw new Unsupported('This model answers prompts with sound only.', 'messages');
   const { enabled } = reasoningWish(parsed);
   const { tools, tool_choice, logprobs, logit_bias } = parsed;
   if (enabled === false && constraints.includes('thinking_cannot_be_disabled'))

@@ -481,6 +481,7 @@ export const openai: AuthorEntry = {
       maxOutputTokens: 16_384,
       input: ['audio'],
       parameters: listening,
+      constraints: ['needs_audio'],
       sunset: { date: '2027-01-20', replacedBy: null },
     },
     {
@@ -491,6 +492,7 @@ export const openai: AuthorEntry = {
       maxOutputTokens: 16_384,
       input: ['audio'],
       parameters: listening,
+      constraints: ['needs_audio'],
       sunset: { date: '2027-01-20', replacedBy: null },
     },
   ],
