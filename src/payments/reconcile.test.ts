@@ -9,7 +9,7 @@ import { compareCredited, differences } from './compare.ts';
 import type { Desk } from './desk.ts';
 import { dhakaMidnight } from './dhaka_time.ts';
 import type { PaymentMethod } from './method.ts';
-import { findPayment, type Payment } from './payment.ts';
+import { findPayment, lateQuestion, type Payment } from './payment.ts';
 import { paymentsState } from './payments_state.ts';
 import { fetchRate } from './rate_feed.ts';
 import { reconcileOnce, startReconciler } from './reconcile.ts';
@@ -73,6 +73,29 @@ test('a payment that was given up is asked about ever more seldom, and credited 
   await due(payment);
   await reconcileOnce(desk);
   assert.equal(await stateOf(payment), 'credited');
+});
+
+test('questions about what was given up end after twice the time in which it could be paid', () => {
+  const hour = 3_600_000;
+  const { method } = provider;
+  const asked = (
+    hours: number,
+    more: Partial<PaymentMethod> = {},
+    providerId: string | null = 'x',
+  ) =>
+    lateQuestion(
+      { ...method, ...more },
+      { providerId, createdAt: new Date(Date.now() - hours * hour) },
+    );
+  let age = 0;
+  let questions = 0;
+  for (let next = asked(age); next; next = asked(age)) {
+    age += (next.getTime() - Date.now()) / hour;
+    questions += 1;
+  }
+  assert.ok(age > 24 && age <= 48 && questions > 5 && questions < 12, `${questions} in ${age} h`);
+  assert.equal(asked(1, { pollAfterMs: [] }), null);
+  assert.equal(asked(1, {}, null), null);
 });
 
 test('a payment that was never opened fails after two minutes, and not before', async () => {

@@ -290,6 +290,9 @@ CREATE FUNCTION payments_wrong() RETURNS TABLE (id text, detail text) LANGUAGE s
   FROM payments p LEFT JOIN transfers t ON t.id = p.transfer_id AND t.kind = 'bonus'
   WHERE p.credited_at IS NOT NULL AND p.bonus <> coalesce(t.amount, 0)
   UNION ALL
+  SELECT p.id::text, format('credited beside %s, which stands in its place', c.id)
+  FROM payments p JOIN payments c ON c.corrects = p.id WHERE p.credited_at IS NOT NULL
+  UNION ALL
   SELECT t.id::text, format('top-up of %s by %s without a payment', t.amount, a.name)
   FROM transfers t JOIN ledger_accounts a ON a.id = t.debit AND a.name LIKE 'clearing:%'
   WHERE t.kind = 'topup' AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.transfer_id = t.id)
