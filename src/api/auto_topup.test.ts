@@ -1,9 +1,11 @@
 /** An automatic top-up through a real server and the stand-in for bKash: agreed on its page, charged without anybody, ended. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { startInstallation } from '../../test/installation.ts';
 import { until } from '../../test/scratch_data.ts';
-import { member, newVisitor, refused } from '../../test/site_visitor.ts';
+import { member, newVisitor, refused, type Visitor } from '../../test/site_visitor.ts';
 
 const installation = await startInstallation({ env: { PAYMENTS_EVERY_MS: '200' } });
 const { origin } = installation;
@@ -25,9 +27,21 @@ async function agree(page: string): Promise<string> {
   throw new Error('the page did not send the browser back');
 }
 
+/** Over the network and from the shell: the same file. */
+async function receiptIsThere(visitor: Visitor, id: string): Promise<void> {
+  const headers = { cookie: visitor.cookie };
+  const answer = await fetch(`${origin}/api/topups/${id}/receipt.pdf`, { headers });
+  assert.equal(answer.headers.get('content-type'), 'application/pdf');
+  const pdf = Buffer.from(await answer.arrayBuffer());
+  assert.equal(pdf.subarray(0, 5).toString(), '%PDF-');
+  const out = join(installation.dataDir, 'receipt.pdf');
+  await installation.akai('payment', 'receipt', '--id', id, '--out', out);
+  assert.ok(readFileSync(out).equals(pdf));
+}
+
 test('agreed once, it tops up by itself, until it is ended', async () => {
   const visitor = await newVisitor(origin);
-  const rule = { below_usd: '1.00', taka: 500, most_a_day: 1, most_taka_a_month: 1000 };
+  const rule = { belowUsd: '1.00', taka: 500, mostPerDay: 1, mostTakaPerMonth: 1000 };
   const put = (body: unknown) => visitor.ask('PUT', '/api/auto-topup', body);
   refused(await put(rule), 409, 'agreement_missing');
   refused(
@@ -38,7 +52,7 @@ test('agreed once, it tops up by itself, until it is ended', async () => {
   );
   const begun = await visitor.post('/api/auto-topup/agreement', { method: 'bkash' });
   assert.equal(begun.status, 201, JSON.stringify(begun.body));
-  const back = await agree(String(begun.body.redirect_url));
+  const back = await agree(String(begun.body.redirectUrl));
   assert.ok(back.startsWith(`${origin}/api/payments/bkash/agreement/`), back);
   assert.match(await (await fetch(back)).text(), /is agreed/);
   const set = await put(rule);
@@ -53,6 +67,7 @@ test('agreed once, it tops up by itself, until it is ended', async () => {
   );
   const topups = await visitor.get('/api/topups');
   assert.match(JSON.stringify(topups.body), /"state":"credited"/);
+  await receiptIsThere(visitor, String(member(topups.body, 'topups', '0', 'id')));
   assert.equal((await visitor.ask('DELETE', '/api/auto-topup/agreement')).body.state, 'ended');
   refused(await visitor.ask('DELETE', '/api/auto-topup/agreement'), 404, 'not_found');
   assert.equal((await visitor.ask('DELETE', '/api/auto-topup')).status, 204);

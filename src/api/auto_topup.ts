@@ -24,10 +24,10 @@ const agreementShown = z.object({
   method: z.string(),
   state: z.enum(['created', 'pending', 'active', 'ending', 'ended', 'failed']),
   reason: z.string().nullable(),
-  redirect_url: z.string().nullable(),
+  redirectUrl: z.string().nullable(),
   payer: z.string().nullable(),
-  created_at: moment,
-  agreed_at: moment.nullable(),
+  createdAt: moment,
+  agreedAt: moment.nullable(),
 });
 
 function shownAgreement(agreement: Agreement) {
@@ -37,10 +37,10 @@ function shownAgreement(agreement: Agreement) {
     method,
     state,
     reason,
-    redirect_url: state === 'pending' ? redirectUrl : null,
+    redirectUrl: state === 'pending' ? redirectUrl : null,
     payer: payerShown,
-    created_at: createdAt,
-    agreed_at: agreedAt,
+    createdAt,
+    agreedAt,
   };
 }
 
@@ -48,12 +48,12 @@ const shown = z.object({
   agreement: agreementShown.nullable(),
   rule: z
     .object({
-      below_usd: usd,
+      belowUsd: usd,
       taka,
-      most_a_day: z.number(),
-      most_taka_a_month: taka,
-      stopped_at: moment.nullable(),
-      stopped_reason: z.string().nullable(),
+      mostPerDay: z.number(),
+      mostTakaPerMonth: taka,
+      stoppedAt: moment.nullable(),
+      stoppedReason: z.string().nullable(),
     })
     .nullable(),
 });
@@ -64,12 +64,12 @@ async function show({ desk }: Site, userId: string) {
   return {
     agreement: agreement && shownAgreement(agreement),
     rule: rule && {
-      below_usd: exactUsd(rule.threshold),
+      belowUsd: exactUsd(rule.threshold),
       taka: exactTaka(rule.amount),
-      most_a_day: rule.perDay,
-      most_taka_a_month: exactTaka(rule.perMonth),
-      stopped_at: rule.stoppedAt,
-      stopped_reason: rule.stoppedReason,
+      mostPerDay: rule.perDay,
+      mostTakaPerMonth: exactTaka(rule.perMonth),
+      stoppedAt: rule.stoppedAt,
+      stoppedReason: rule.stoppedReason,
     },
   };
 }
@@ -84,27 +84,27 @@ export const changeAutoTopup = forUser({
   summary: 'Sets when to top up automatically, and starts it again where it had stopped.',
   body: z
     .strictObject({
-      below_usd: usdGiven,
+      belowUsd: usdGiven,
       taka: takaGiven,
-      most_a_day: z.int().min(1).max(24).default(1),
-      most_taka_a_month: takaGiven,
+      mostPerDay: z.int().min(1).max(24).default(1),
+      mostTakaPerMonth: takaGiven,
     })
     .meta({
-      examples: [{ below_usd: '2.00', taka: 500, most_a_day: 1, most_taka_a_month: 5000 }],
+      examples: [{ belowUsd: '2.00', taka: 500, mostPerDay: 1, mostTakaPerMonth: 5000 }],
     }),
   answer: shown,
   errors: ['agreement_missing', 'payment_method_unavailable'],
   handle: async ({ site, user, body }) => {
-    if (body.below_usd === 0)
+    if (body.belowUsd === 0)
       throw new ApiError('invalid_request', {
-        param: 'below_usd',
+        param: 'belowUsd',
         message: 'Say an amount above zero.',
       });
     await setAutoTopup(site.desk, user.id, {
-      threshold: body.below_usd,
+      threshold: body.belowUsd,
       amount: body.taka,
-      perDay: body.most_a_day,
-      perMonth: body.most_taka_a_month,
+      perDay: body.mostPerDay,
+      perMonth: body.mostTakaPerMonth,
     });
     return show(site, user.id);
   },
@@ -121,7 +121,7 @@ export const endAutoTopup = forUser({
 });
 
 export const beginAgreement = forUser({
-  summary: 'Asks for a standing agreement: send the browser to `redirect_url`.',
+  summary: 'Asks for a standing agreement: send the browser to `redirectUrl`.',
   body: z.strictObject({ method: z.string().max(40).default('bkash') }),
   status: 201,
   answer: agreementShown,

@@ -1,5 +1,6 @@
 /** Commands of one noun each, which have files of their own. */
 import { offerCommands } from './offers.ts';
+import { paymentReceiptCommand } from './payment_receipt.ts';
 import { paymentCommands } from './payments.ts';
 import { probeCommands } from './probes.ts';
 import { providerKeyCommands } from './provider_keys.ts';
@@ -11,4 +12,5 @@ export const families = {
   ...providerKeyCommands,
   ...voucherCommands,
   ...paymentCommands,
+  'payment receipt': paymentReceiptCommand,
 };

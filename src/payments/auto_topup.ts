@@ -56,7 +56,7 @@ export async function setAutoTopup(
   await quoteOrder(desk, agreement.method, { paisa: rule.amount });
   if (rule.perMonth < rule.amount)
     throw new ApiError('invalid_request', {
-      param: 'most_taka_a_month',
+      param: 'mostTakaPerMonth',
       message: 'The most for a month is less than one top-up.',
     });
   await openWallet(sql, userId);
