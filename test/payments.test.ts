@@ -211,6 +211,22 @@ test(
   },
 );
 
+test('who comes back over and over does not make us ask and write without end', async () => {
+  const topup = await begin('manual', '505');
+  for (let count = 0; count < 70; count += 1) {
+    const { status } = await fetch(topup.redirectUrl, { redirect: 'manual' });
+    assert.equal(status, 303);
+  }
+  const { timeline } = await installation.akai<{ timeline: unknown[] }>(
+    ...['payment', 'show', '--id', topup.id],
+  );
+  assert.ok(timeline.length > 50 && timeline.length < 68, `${timeline.length} events`);
+  const checked = await Promise.all(
+    Array.from({ length: 130 }, () => ask('POST', `/api/topups/${topup.id}/check`)),
+  );
+  assert.deepEqual([...new Set(checked.map(({ status }) => status))].sort(), [200, 429]);
+});
+
 test('the books are right after all of it', async () => {
   const { ok, findings } = await installation.akai<{ ok: boolean; findings?: unknown }>('audit');
   assert.equal(ok, true, JSON.stringify(findings));

@@ -2,6 +2,7 @@
  * Where browsers come back from a provider's page, and where providers send webhooks. Whatever they say is only a reason
  * to ask the provider; an address that knows no payment asks nobody.
  */
+import { hasAttempt } from '../accounts/attempts.ts';
 import { ApiError } from '../errors.ts';
 import { type Desk, methodNamed } from '../payments/desk.ts';
 import type { Claim, Hint } from '../payments/method.ts';
@@ -10,6 +11,9 @@ import { settle } from '../payments/settle.ts';
 import { hearWebhook } from '../payments/webhooks.ts';
 import { rawForAnyone, type Site } from './endpoint.ts';
 import type { Visit } from './visit.ts';
+
+/** Of one payment; each is a question to its provider. Beyond it the schedule alone asks. */
+const returns = { most: 60, everyMs: 600_000 };
 
 type Params = Readonly<Record<string, string>>;
 
@@ -41,7 +45,8 @@ async function comeBack(
   if (visit.request.method === 'POST')
     for (const [name, value] of await visit.form()) returned.set(name, value);
   try {
-    await settle(desk, payment.id, { actor: 'browser', claim: claimOf(returned, desk) });
+    if (await hasAttempt(desk.sql, 'return of', payment.id, returns))
+      await settle(desk, payment.id, { actor: 'browser', claim: claimOf(returned, desk) });
   } catch (error) {
     // The schedule asks again; the payer must not see an error where the money is on its way.
     report(`payment ${payment.id}: the return was not settled`, error);

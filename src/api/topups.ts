@@ -1,5 +1,6 @@
 /** Top-ups of who is signed in: what ways to pay there are, what a payment would give, begin one, follow it. */
 import { z } from 'zod';
+import { takeAttempt } from '../accounts/attempts.ts';
 import { ApiError } from '../errors.ts';
 import { handIn } from '../payments/claims.ts';
 import { createPayment, quoteOrder } from '../payments/create.ts';
@@ -208,11 +209,16 @@ export const showTopup = forUser({
   },
 });
 
+/** Questions to providers that an account may cause. */
+const checks = { most: 120, everyMs: 600_000 };
+
 export const checkTopup = forUser({
   summary: 'Ask the provider now what became of a top-up.',
   params: z.object({ id }),
   answer: oneTopup,
+  errors: ['too_many_attempts'],
   handle: async ({ site: { desk }, user, params }) => {
+    await takeAttempt(desk.sql, 'checks of', user.id, checks);
     const { id: own } = await ownPayment(desk.sql, user.id, params.id);
     const payment = await settle(desk, own, { actor: 'user' });
     return { ...topupJson(payment), timeline: await timelineOf(desk.sql, own) };
