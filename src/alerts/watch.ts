@@ -118,7 +118,7 @@ export class BalanceWatch {
           language,
           formatUsd(balance),
           formatUsd(threshold),
-          `${origin()}/account/wallet?lang=${language}`,
+          `${origin()}/docs/top-up`,
         );
         const content = compose(language, letter, sandbox);
         await enqueueMail(transaction, { to, language, key: `low balance ${id}`, ...content });

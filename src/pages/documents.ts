@@ -25,6 +25,7 @@ const order = [
   'quote',
   'wallet',
   'top-up',
+  'auto-topup',
   'vouchers',
   'alerts',
   'limits',

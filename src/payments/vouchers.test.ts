@@ -1,6 +1,10 @@
 /** A voucher is redeemed as often as its batch says, whoever tries how often at once. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ApiError } from '../errors.ts';
@@ -72,6 +76,31 @@ test('fifty accounts at once: a voucher is redeemed by one of them', async () =>
   assert.deepEqual(
     (await showBatch(sql, id)).codes.map(({ used }) => used),
     [1],
+  );
+  assert.deepEqual(await scene.lies(), []);
+});
+
+test('two processes at once, with accounts of their own, redeem no more than there is', async () => {
+  const {
+    codes: [code = ''],
+    id,
+  } = await codes({ uses: 15 });
+  const users = await Promise.all(Array.from({ length: 50 }, () => scene.user()));
+  const program = join(import.meta.dirname, '..', '..', 'test', 'voucher_process.ts');
+  const run = promisify(execFile);
+  const ended = await Promise.all(
+    [users.slice(0, 25), users.slice(25)].map((some) =>
+      run(process.execPath, [program, scene.socket, code, ...some], { cwd: tmpdir(), env: {} }),
+    ),
+  );
+  const credited = ended.map(({ stdout }) => Number(stdout));
+  assert.equal(
+    credited.reduce((sum, count) => sum + count, 0),
+    15,
+  );
+  assert.deepEqual(
+    (await showBatch(sql, id)).codes.map(({ used }) => used),
+    [15],
   );
   assert.deepEqual(await scene.lies(), []);
 });
