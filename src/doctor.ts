@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
 import { type Check, ok, problem, warning } from './commands/check.ts';
+import { paymentChecks } from './commands/payment_checks.ts';
 import { routingChecks } from './commands/routing_checks.ts';
 import type { Said } from './commands/said.ts';
 import { type Config, isLoopback, isReal, isWhole, providerVariables } from './config.ts';
@@ -93,6 +94,7 @@ async function databaseChecks(config: Config): Promise<Check[]> {
       await recovery(database, config),
       await mail(database, config),
       ...(await routingChecks(database.sql, config)),
+      ...(await paymentChecks(database.sql, config)),
     ];
   } catch (error) {
     return [problem('Database', reasonOf(error), databaseAdvice(config))];

@@ -4,26 +4,19 @@ import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { openBrowser, withBrowser } from './browser.ts';
 import { type Installation, startInstallation } from './installation.ts';
+import { newVisitor, refused, Visitor } from './site_visitor.ts';
 
 let browser: Browser | null = null;
 let installation: Installation;
-let cookie = '';
-const password = 'a long password for the test';
+/** Who tops up. */
+let rahim: Visitor;
 
 before(async () => {
   installation = await startInstallation({
     env: { MANUAL_PAYMENTS: 'bkash:send_money:01712345678:Send Money only' },
   });
   browser = await openBrowser();
-  const signedUp = await ask('POST', '/api/auth/sign-up', {
-    name: 'Rahim',
-    email: 'rahim@example.com',
-    password,
-  });
-  assert.equal(signedUp.status, 201);
-  const signedIn = await ask('POST', '/api/auth/sign-in', { email: 'rahim@example.com', password });
-  assert.equal(signedIn.status, 200);
-  cookie = signedIn.cookie || signedUp.cookie;
+  rahim = await newVisitor(installation.origin);
 });
 
 after(async () => {
@@ -31,38 +24,11 @@ after(async () => {
   await installation?.remove();
 });
 
-interface Answer {
-  readonly status: number;
-  readonly body: Record<string, unknown>;
-  readonly cookie: string;
-}
-
-async function ask(method: string, path: string, body?: object): Promise<Answer> {
-  const response = await fetch(installation.origin + path, {
-    method,
-    headers: {
-      'content-type': 'application/json',
-      origin: installation.origin,
-      ...(cookie ? { cookie } : {}),
-    },
-    ...(body ? { body: JSON.stringify(body) } : {}),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    body: text === '' ? {} : JSON.parse(text),
-    cookie: response.headers
-      .getSetCookie()
-      .map((line) => line.split(';')[0])
-      .join('; '),
-  };
-}
-
 async function begin(
   method: string,
   taka: string,
 ): Promise<{ id: string; redirectUrl: string; credit: number }> {
-  const { status, body } = await ask('POST', '/api/topups', { method, taka });
+  const { status, body } = await rahim.post('/api/topups', { method, taka });
   assert.equal(status, 201, JSON.stringify(body));
   assert.equal(body.state, 'pending');
   return {
@@ -72,7 +38,7 @@ async function begin(
   };
 }
 
-const balance = async (): Promise<number> => Number((await ask('GET', '/api/wallet')).body.balance);
+const balance = async (): Promise<number> => Number((await rahim.get('/api/wallet')).body.balance);
 
 /** Does as a person would on the provider's page, and waits for ours. Returns what ours says. */
 async function pay(url: string, act: (page: Page) => Promise<unknown>): Promise<string> {
@@ -109,10 +75,10 @@ for (const [method, act] of ways)
       const earlier = await balance();
       const topup = await begin(method, '500');
       assert.match(await pay(topup.redirectUrl, act), /4\.09 is in your wallet/);
-      const shown = await ask('GET', `/api/topups/${topup.id}`);
+      const shown = await rahim.get(`/api/topups/${topup.id}`);
       assert.equal(shown.body.state, 'credited', JSON.stringify(shown.body));
       assert.ok(Math.abs((await balance()) - earlier - topup.credit) < 1e-9);
-      const { body } = await ask('GET', '/api/wallet?type=TOPUP');
+      const { body } = await rahim.get('/api/wallet?type=TOPUP');
       // as: the statement has lines
       const lines = body.transactions as { amount: number; description: string }[];
       assert.equal(lines.filter(({ amount }) => amount === topup.credit).length >= 1, true);
@@ -139,7 +105,7 @@ test('a closed tab heals by itself: paid at Nagad, never came back', withBrowser
   await page.goto(topup.redirectUrl);
   await page.click('button[value="pay_stay"]');
   await page.close();
-  const checked = await ask('POST', `/api/topups/${topup.id}/check`);
+  const checked = await rahim.post(`/api/topups/${topup.id}/check`);
   assert.equal(checked.body.state, 'credited');
 });
 
@@ -166,29 +132,20 @@ test(
 
 test('who asks for another’s top-up is refused, and a stranger’s address knows nothing', async () => {
   const topup = await begin('nagad', '503');
-  const mine = cookie;
-  cookie = '';
-  assert.equal((await ask('GET', `/api/topups/${topup.id}`)).status, 401);
-  const other = await ask('POST', '/api/auth/sign-up', {
-    name: 'Karim',
-    email: 'karim@example.com',
-    password,
-  });
-  cookie =
-    other.cookie ||
-    (await ask('POST', '/api/auth/sign-in', { email: 'karim@example.com', password })).cookie;
-  assert.equal((await ask('GET', `/api/topups/${topup.id}`)).status, 403);
-  assert.deepEqual((await ask('GET', '/api/topups')).body, { topups: [], hasMore: false });
-  cookie = mine;
+  const stranger = new Visitor(installation.origin);
+  assert.equal((await stranger.get(`/api/topups/${topup.id}`)).status, 401);
+  const karim = await newVisitor(installation.origin);
+  refused(await karim.get(`/api/topups/${topup.id}`), 403, 'user_mismatch');
+  assert.deepEqual((await karim.get('/api/topups')).body, { topups: [], hasMore: false });
   assert.equal(
-    (await ask('GET', `/api/payments/nagad/return/${'x'.repeat(32)}?status=Success`)).status,
+    (await stranger.get(`/api/payments/nagad/return/${'x'.repeat(32)}?status=Success`)).status,
     404,
   );
   assert.equal(
-    (await ask('POST', '/api/payments/bkash/webhook', { Type: 'Notification' })).status,
+    (await stranger.post('/api/payments/bkash/webhook', { Type: 'Notification' })).status,
     403,
   );
-  assert.equal((await ask('POST', '/api/payments/nagad/webhook', {})).status, 404);
+  assert.equal((await stranger.post('/api/payments/nagad/webhook', {})).status, 404);
 });
 
 test(
@@ -222,7 +179,7 @@ test('who comes back over and over does not make us ask and write without end', 
   );
   assert.ok(timeline.length > 50 && timeline.length < 68, `${timeline.length} events`);
   const checked = await Promise.all(
-    Array.from({ length: 130 }, () => ask('POST', `/api/topups/${topup.id}/check`)),
+    Array.from({ length: 130 }, () => rahim.post(`/api/topups/${topup.id}/check`)),
   );
   assert.deepEqual([...new Set(checked.map(({ status }) => status))].sort(), [200, 429]);
 });
@@ -230,4 +187,15 @@ test('who comes back over and over does not make us ask and write without end', 
 test('the books are right after all of it', async () => {
   const { ok, findings } = await installation.akai<{ ok: boolean; findings?: unknown }>('audit');
   assert.equal(ok, true, JSON.stringify(findings));
+});
+
+test('where a provider of models is real, nobody tops up at a stand-in', async () => {
+  const real = await startInstallation({ env: { OPENAI_API_KEY: 'sk-unused' } });
+  try {
+    const visitor = await newVisitor(real.origin);
+    const answer = await visitor.post('/api/topups', { method: 'bkash', taka: 500 });
+    refused(answer, 503, 'payment_method_unavailable');
+  } finally {
+    await real.remove();
+  }
 });

@@ -75,7 +75,7 @@ const topup = z.object({
   creditedAt: moment.nullable(),
 });
 
-export function topupJson(payment: Payment): z.input<typeof topup> {
+function topupJson(payment: Payment): z.input<typeof topup> {
   const isOpen = payment.state === 'pending';
   return {
     id: payment.id,
@@ -278,7 +278,7 @@ export const claimTopup = forUser({
 });
 
 /** @throws ApiError not_found; user_mismatch for a payment of another */
-export async function ownPayment(
+async function ownPayment(
   sql: Parameters<typeof findPayment>[0],
   userId: string,
   paymentId: string,

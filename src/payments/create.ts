@@ -150,7 +150,7 @@ export function newInvoice(): string {
   return `TOP${letters.join('')}`;
 }
 
-export function addressesOf({ origin }: Desk, { method }: Payment, token: string): ReturnAddresses {
+function addressesOf({ origin }: Desk, { method }: Payment, token: string): ReturnAddresses {
   const place = `${origin()}/api/payments/${method}`;
   return {
     callback: `${place}/return/${token}`,

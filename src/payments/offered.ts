@@ -10,7 +10,7 @@ export function isOffered({ methods }: PaymentRules, { id, available }: PaymentM
 }
 
 /** The narrower of the operator's and the provider's. */
-export function boundsOf(
+function boundsOf(
   { methods }: PaymentRules,
   { id, least, most }: PaymentMethod,
 ): { readonly least: Paisa; readonly most: Paisa } {

@@ -1,4 +1,5 @@
 /** Puts the payment methods together for a server or for a command beside it. */
+import { demoAllowed } from '../accounts/demo.ts';
 import type { Config } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import type { Desk } from './desk.ts';
@@ -19,12 +20,17 @@ function deskWith({ config, ...given }: Surroundings, standIns: StandIns | null)
   };
 }
 
+/** Where a provider of models is real, play money buys what its owner pays for: then nobody may come by it for nothing. */
+function mayStandIn(config: Config): boolean {
+  return config.mode === 'sandbox' && demoAllowed(config);
+}
+
 /** In a sandbox with stand-ins for the providers that are not set up. */
 export async function openDesk(
   given: Surroundings,
 ): Promise<{ readonly desk: Desk; close(): Promise<void> }> {
   const { config, log } = given;
-  if (config.mode === 'live') return { desk: deskWith(given, null), close: async () => {} };
+  if (!mayStandIn(config)) return { desk: deskWith(given, null), close: async () => {} };
   const standIns = await startStandIns(config.nagadSignature);
   // Only to this machine: a public address may be somebody else's.
   if (config.publicUrl === '')
@@ -45,5 +51,5 @@ export async function openDesk(
 /** For a command: the stand-ins are those of the server that runs beside it. */
 export async function deskOfCommand(given: Surroundings): Promise<Desk> {
   const { config } = given;
-  return deskWith(given, config.mode === 'live' ? null : await standInsOf(config.dataDir));
+  return deskWith(given, mayStandIn(config) ? await standInsOf(config.dataDir) : null);
 }
