@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ProviderSilent, type Truth } from './method.ts';
 import { type Payment, paymentOf } from './payment.ts';
-import { settle } from './settle.ts';
+import { credit, settle } from './settle.ts';
 import { paisa } from './taka.ts';
 
 const scene = await openPaymentsScene();
@@ -225,6 +225,39 @@ test('the database refuses what no program may do', async () => {
   );
 });
 
+test('the database begins no payment that gives more than its price, to another, or paid already', async () => {
+  const payment = await authorised();
+  const other = await authorised();
+  const copied = (changes: object) => {
+    const columns =
+      'user_id, wallet, method, environment, amount, fee, rate, credit, bonus, quoted_until, expires_at';
+    const values: Record<string, unknown> = Object.fromEntries(
+      columns.split(', ').map((name) => [name, name]),
+    );
+    const given = { ...values, invoice: "'FORGED0001'", ...changes };
+    const written = `INSERT INTO payments (id, token_hash, seal, ${Object.keys(given)})
+      SELECT gen_random_uuid(), sha256('x'), '', ${Object.values(given)} FROM payments WHERE id = '${payment.id}'`;
+    return desk.sql.unsafe(written);
+  };
+  const priced = /follows from its amount, fee and rate/;
+  await assert.rejects(copied({ credit: 'credit + 1' }), priced);
+  await assert.rejects(copied({ amount: 1 }), priced);
+  await assert.rejects(copied({ bonus: 'credit + 1' }), priced);
+  await assert.rejects(copied({ wallet: other.wallet }), /for a wallet of its own account/);
+  await assert.rejects(copied({ trx_id: "'ABC1234567'" }), /begins unpaid/);
+  await assert.rejects(copied({ state: "'pending'" }), /begins as created/);
+  await assert.rejects(
+    desk.sql`
+      INSERT INTO payment_refunds (id, payment, reference, amount, credit, bonus, reason, who, state)
+      VALUES (gen_random_uuid(), ${payment.id}, 'FORGED0002', 1, 1, 0, 'x', 'x', 'refunded')`,
+    /begins as reserved/,
+  );
+  await assert.rejects(
+    desk.sql`INSERT INTO payment_events (payment, kind, actor, at) VALUES (${payment.id}, 'x', 'x', now())`,
+    /permission denied/,
+  );
+});
+
 test('a credit that the books do not know, or a changed one, is found', async () => {
   const credited = await settle(desk, (await authorised()).id, success);
   await owner`ALTER TABLE payments DISABLE TRIGGER sound`;
@@ -234,4 +267,14 @@ test('a credit that the books do not know, or a changed one, is found', async ()
   await owner`ALTER TABLE payments ENABLE TRIGGER sound`;
   assert.match(lies, new RegExp(credited.id));
   assert.deepEqual(await scene.lies(), []);
+});
+
+test('a payment that nobody has called paid, and one that only says that it went back, are found', async () => {
+  const { id } = await authorised();
+  await desk.sql`
+    UPDATE payments SET state = 'verified', trx_id = 'INVENTED01', transfer_id = gen_random_uuid(), verified_at = now() WHERE id = ${id}`;
+  assert.equal((await credit(desk, id)).state, 'credited');
+  assert.match(JSON.stringify(await scene.lies()), /neither its provider nor a person/);
+  await desk.sql`UPDATE payments SET state = 'refunded' WHERE id = ${id}`;
+  assert.match(JSON.stringify(await scene.lies()), /0 of 50000 paisa went back/);
 });

@@ -124,6 +124,10 @@ CREATE FUNCTION payment_seal(p payments) RETURNS bytea LANGUAGE sql STABLE PARAL
 RETURN int8send(hash_record_extended(ROW(p.id, p.user_id, p.wallet, p.method, p.environment, p.client_key, p.amount, p.fee, p.rate, p.credit,
   p.bonus, p.rules, p.quoted_until, p.cause, p.corrects, p.invoice, p.token_hash, p.created_at), 0));
 
+-- Nano-USD, rounded down: paisa ÷ 100 ÷ (rate ÷ 10⁶) × 10⁹.
+CREATE FUNCTION payment_credit(p payments) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN div((p.amount - p.fee)::numeric * 10000000000000, p.rate::numeric);
+
 -- What may follow what. A payment that was given up may still turn out to be paid: that is real money.
 CREATE FUNCTION payment_may_become(p_from text, p_to text) RETURNS boolean LANGUAGE sql IMMUTABLE
 RETURN p_from = p_to OR (p_from, p_to) IN (
@@ -139,6 +143,13 @@ BEGIN
   IF TG_OP = 'INSERT' THEN
     IF NEW.state <> 'created' OR NEW.environment <> (SELECT mode FROM installation) THEN
       RAISE EXCEPTION 'a payment begins as created, in the mode of the installation' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.credit <> payment_credit(NEW) OR NEW.bonus > NEW.credit THEN
+      RAISE EXCEPTION 'the credit of a payment follows from its amount, fee and rate' USING ERRCODE = 'check_violation';
+    END IF;
+    IF num_nonnulls(NEW.trx_id, NEW.transfer_id, NEW.verified_at) > 0
+      OR NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.id = NEW.wallet AND a.user_id = NEW.user_id) THEN
+      RAISE EXCEPTION 'a payment begins unpaid, for a wallet of its own account' USING ERRCODE = 'check_violation';
     END IF;
   ELSE
     IF payment_seal(NEW) <> payment_seal(OLD) OR NEW.seal <> OLD.seal THEN
@@ -215,6 +226,10 @@ BEGIN
   IF TG_OP = 'DELETE' THEN
     RAISE EXCEPTION 'refunds are kept' USING ERRCODE = 'insufficient_privilege';
   END IF;
+  IF TG_OP = 'INSERT' THEN
+    IF NEW.state = 'reserved' AND NEW.provider_refund_id IS NULL THEN RETURN NEW; END IF;
+    RAISE EXCEPTION 'a refund begins as reserved' USING ERRCODE = 'check_violation';
+  END IF;
   IF (NEW.id, NEW.payment, NEW.reference, NEW.amount, NEW.credit, NEW.bonus, NEW.reason, NEW.who, NEW.created_at)
     IS DISTINCT FROM (OLD.id, OLD.payment, OLD.reference, OLD.amount, OLD.credit, OLD.bonus, OLD.reason, OLD.who, OLD.created_at)
     OR NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (('reserved', 'asked'), ('reserved', 'refused'), ('asked', 'refunded'),
@@ -224,7 +239,7 @@ BEGIN
   NEW.changed_at := clock_timestamp();
   RETURN NEW;
 END $$;
-CREATE TRIGGER sound BEFORE UPDATE OR DELETE ON payment_refunds FOR EACH ROW EXECUTE FUNCTION payment_refund_is_sound();
+CREATE TRIGGER sound BEFORE INSERT OR UPDATE OR DELETE ON payment_refunds FOR EACH ROW EXECUTE FUNCTION payment_refund_is_sound();
 
 -- Money that a provider says came in and that fits no payment: for the operator to look at, never credited by itself.
 CREATE TABLE unmatched_receipts (
@@ -280,6 +295,20 @@ CREATE TABLE payment_webhooks (
 CREATE FUNCTION payments_wrong() RETURNS TABLE (id text, detail text) LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
   SELECT p.id::text, 'what it is for does not fit its seal' FROM payments p WHERE p.seal IS DISTINCT FROM payment_seal(p)
   UNION ALL
+  SELECT p.id::text, format('credit of %s; its amount, fee and rate give %s', p.credit, payment_credit(p))
+  FROM payments p WHERE p.credit <> payment_credit(p)
+  UNION ALL
+  -- Of the payment in whose place it stands a person has said so there.
+  SELECT p.id::text, 'credited, and neither its provider nor a person has called it paid'
+  FROM payments p WHERE p.credited_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payment_events e
+    WHERE e.payment IN (p.id, p.corrects) AND e.detail ->> 'trxId' = p.trx_id
+      AND (e.detail ->> 'state' = 'paid' OR e.kind = 'review' AND e.detail ->> 'accepted' = 'true'))
+  UNION ALL
+  SELECT p.id::text, format('credited in the place of %s, which was credited, too', f.id)
+  FROM payments p JOIN payments f ON f.id = p.corrects WHERE p.credited_at IS NOT NULL AND f.credited_at IS NOT NULL
+  UNION ALL
+  SELECT p.id::text, format('%s of %s paisa went back', p.refunded, p.amount) FROM payments p WHERE p.state = 'refunded' AND p.refunded <> p.amount
+  UNION ALL
   SELECT p.id::text, format('%s, credit of %s to wallet %s; the books say %s to %s', p.state, p.credit, p.wallet, t.amount, t.credit)
   FROM payments p LEFT JOIN ledger_accounts a ON a.name = 'clearing:' || p.method
     LEFT JOIN transfers t ON t.id = p.transfer_id AND t.kind = 'topup'
@@ -321,13 +350,21 @@ CREATE FUNCTION payments_wrong() RETURNS TABLE (id text, detail text) LANGUAGE s
   SELECT p.id::text, format('%s paisa went back; its refunds say %s', p.refunded, coalesce(sum(r.amount), 0))
   FROM payments p LEFT JOIN payment_refunds r ON r.payment = p.id AND r.state <> 'refused'
   GROUP BY p.id HAVING p.refunded <> coalesce(sum(r.amount), 0)
+  UNION ALL
+  -- Each refund may take a nano-USD less than its share, where one before it was refused.
+  SELECT p.id::text, format('%s of %s paisa went back, and %s of %s credit', p.refunded, p.amount, sum(r.credit), p.credit)
+  FROM payments p JOIN payment_refunds r ON r.payment = p.id AND r.state <> 'refused'
+  GROUP BY p.id HAVING (sum(r.credit) + count(*)) * p.amount < p.credit::numeric * p.refunded
 $$;
 
 REVOKE EXECUTE ON FUNCTION ledger_debit FROM PUBLIC;
 DO $$
 BEGIN
   IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'akai_app') THEN
-    GRANT SELECT, INSERT ON payments, payment_rules, payment_events, payment_refunds, payment_claims, exchange_rates, unmatched_receipts TO akai_app;
+    GRANT SELECT ON payment_events TO akai_app;
+    -- When it was is not for the program to say.
+    GRANT INSERT (payment, kind, actor, sentence, detail) ON payment_events TO akai_app;
+    GRANT SELECT, INSERT ON payments, payment_rules, payment_refunds, payment_claims, exchange_rates, unmatched_receipts TO akai_app;
     GRANT SELECT, INSERT, DELETE ON payment_webhooks TO akai_app;
     GRANT UPDATE (state, reason, provider_id, nonce, redirect_url, expires_at, capture_asked_at, trx_id, payer_shown, payer_hash, paid_at,
       verified_at, transfer_id, held_until, credited_at, refunded, late, rejected_at, settling_until, ask_at, asked) ON payments TO akai_app;
