@@ -53,9 +53,9 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   if (before.state === 'verified') return credit(desk, id);
   const method = methodOf(desk, before.method);
   const claim = believable(before, occasion.claim ?? null);
-  const mustCapture = method.capture !== undefined && claim?.claims === 'paid';
-  if (mustCapture) await noteAgreement(desk, id, occasion.actor);
-  const payment = await begin(desk, id, mustCapture ? patienceMs : 0);
+  if (method.capture && claim?.claims === 'paid') await noteAgreement(desk, id, occasion.actor);
+  // Somebody sits before a browser and wants to know; all others come again by themselves.
+  const payment = await begin(desk, id, occasion.actor === 'browser' ? patienceMs : 0);
   if (!payment) return paymentOf(desk.sql, id);
   try {
     const known = await learnProviderId(desk, payment, claim?.providerId ?? null, occasion.actor);
