@@ -304,9 +304,6 @@ CREATE FUNCTION payments_wrong() RETURNS TABLE (id text, detail text) LANGUAGE s
     WHERE e.payment IN (p.id, p.corrects) AND e.detail ->> 'trxId' = p.trx_id
       AND (e.detail ->> 'state' = 'paid' OR e.kind = 'review' AND e.detail ->> 'accepted' = 'true'))
   UNION ALL
-  SELECT p.id::text, format('credited in the place of %s, which was credited, too', f.id)
-  FROM payments p JOIN payments f ON f.id = p.corrects WHERE p.credited_at IS NOT NULL AND f.credited_at IS NOT NULL
-  UNION ALL
   SELECT p.id::text, format('%s of %s paisa went back', p.refunded, p.amount) FROM payments p WHERE p.state = 'refunded' AND p.refunded <> p.amount
   UNION ALL
   SELECT p.id::text, format('%s, credit of %s to wallet %s; the books say %s to %s', p.state, p.credit, p.wallet, t.amount, t.credit)
