@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import type { Payment } from './payment.ts';
+import { rescue } from './rescue.ts';
+import { acceptPayment, rejectPayment } from './review.ts';
 import { currentRules, setRules } from './rules.ts';
 import { credit, settle } from './settle.ts';
 
@@ -159,6 +161,27 @@ test('first top-ups of an account wait where the operator says so, and are credi
     'credited',
     'the second one waited, too',
   );
+});
+
+test('a top-up that waits may be stopped by a person, and is credited only when a person says so', async () => {
+  await limit({ heldTopups: 1, heldMinutes: 60 });
+  const user = await scene.user();
+  const held = await pay(await scene.begin(user));
+  const who = 'admin@example.com';
+  const stopped = await rejectPayment(desk, { paymentId: held.id, reason: 'a stolen phone', who });
+  assert.equal(stopped.state, 'failed');
+  await desk.sql`UPDATE payments SET held_until = now() - interval '1 second' WHERE id = ${held.id}`;
+  await Promise.all([credit(desk, held.id), settle(desk, held.id, { actor: 'server' })]);
+  assert.equal(await scene.balance(held), 0);
+  const call = { userId: user, method: 'bkash', trxId: held.trxId ?? '', paymentId: null };
+  assert.match((await rescue(desk, call)).sentence, /not accepted: a stolen phone/);
+  const given = { paymentId: held.id, received: held.amount, trxId: null, receivedAt: null, who };
+  assert.equal((await acceptPayment(desk, given)).payment.state, 'credited');
+  assert.equal(await scene.balance(held), held.credit);
+  await assert.rejects(rejectPayment(desk, { paymentId: held.id, reason: 'no', who }), {
+    code: 'payment_conflict',
+  });
+  assert.doesNotMatch(JSON.stringify(await scene.lies()), new RegExp(held.id));
 });
 
 test('a payment that comes after its quote is credited as quoted, unless the rate has moved far', async () => {

@@ -6,8 +6,8 @@ import { currentRules } from './rules.ts';
 
 /** Fetched anew when the last one is so old; hours. */
 const freshHours = 20;
-/** Percent. */
-const mostMove = 10;
+/** Percent; of the first one, off what holds without the feed: it may lead to the price of something else. */
+const mostMove = { first: 40, later: 10 };
 const timeoutMs = 10_000;
 
 /**
@@ -43,10 +43,11 @@ export async function fetchRate(desk: Desk): Promise<string | null> {
     if (status !== 200) return refuse(`it answered ${status}`);
     const taka = decimal(valueAt(body, feed.pointer));
     if (taka === null) return refuse(`there is no rate at ${feed.pointer}`);
-    const moved = last ? (Math.abs(Number(taka) - Number(last.taka)) / Number(last.taka)) * 100 : 0;
-    if (moved > mostMove)
+    const before = last?.taka ?? content.rate.fixed ?? desk.usualRate;
+    const moved = (Math.abs(Number(taka) - Number(before)) / Number(before)) * 100;
+    if (moved > (last ? mostMove.later : mostMove.first))
       return refuse(
-        `${taka} is ${Math.round(moved)} % off the last one, ${last?.taka}; where it is right, set rate.fixed`,
+        `${taka} is ${Math.round(moved)} % off the last one, ${before}; where it is right, set rate.fixed`,
       );
     await sql`INSERT INTO exchange_rates (source, taka) VALUES (${feed.url}, ${taka})`;
     return taka;

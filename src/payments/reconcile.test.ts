@@ -209,6 +209,11 @@ test('the rate is fetched once a day, and a value that jumps is not taken', asyn
   try {
     const feed = { url: `http://127.0.0.1:${port}/rates`, pointer: '/rates/BDT' };
     await setRules(desk.sql, 'test', { rate: { feed } });
+    // The price of a dollar in another money: what the first one is compared with is the setting.
+    const right = body;
+    body = '{"rates":{"BDT":0.92}}';
+    assert.equal(await fetchRate(desk), null);
+    body = right;
     assert.equal(await fetchRate(desk), '122.3456');
     assert.equal(await fetchRate(desk), null);
     const old = (): Promise<unknown> =>

@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { until } from '../../test/scratch_data.ts';
+import { differences } from './compare.ts';
 import { findPayment, type Payment } from './payment.ts';
 import { pursueRefund, type Refund, refundPayment, settleRefund } from './refund.ts';
+import { listRefunds } from './review_list.ts';
 import { setRules } from './rules.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
@@ -107,6 +110,30 @@ test('an answer that was lost keeps the credit until the provider or an admin kn
   honest();
   assert.equal(provider.accounts.get(payment.providerId ?? '')?.refunds.length, 2);
   assert.deepEqual(await scene.lies(), []);
+});
+
+test('money that went all the same after an admin gave the credit back is shown', async () => {
+  const payment = await credited();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  provider.before = async (operation) => (operation === 'refund-answer' ? promise : undefined);
+  const ordered = refund(payment, 100);
+  const open = async (): Promise<{ id: string } | undefined> =>
+    (await listRefunds(desk.sql, { open: true, payment: payment.id, most: 1 }))[0];
+  await until('the provider was asked', async () =>
+    Boolean(provider.accounts.get(payment.providerId ?? '')?.refunds.length),
+  );
+  const id = (await open())?.id ?? '';
+  provider.refundBecame = 'unknown';
+  await pursueRefund(desk, id);
+  await settleRefund(desk, id, { state: 'refused', note: 'not there', who });
+  resolve();
+  assert.equal((await ordered).state, 'refused');
+  honest();
+  const shown = await differences(desk.sql, 10);
+  assert.deepEqual(
+    shown.map(({ payment: of, found }) => [of, found]),
+    [[payment.id, 'the refund is refunded']],
+  );
 });
 
 test('a method without refunds waits for the operator to send it back by hand', async () => {

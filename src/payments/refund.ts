@@ -226,7 +226,10 @@ async function conclude(
       SELECT ${paymentColumns(sql)} FROM payments p WHERE id = ${paymentId} FOR UPDATE`;
     const refund = await refundOf(sql, id);
     if (!payment) throw new Error(`there is no payment ${paymentId}`);
-    if (refund.state !== 'asked' && refund.state !== 'needs_review') return refund;
+    if (refund.state !== 'asked' && refund.state !== 'needs_review') {
+      await noteContradiction(sql, desk, refund, truth);
+      return refund;
+    }
     const { state, reason, providerRefundId, evidence } = truth;
     const age = Date.now() - refund.createdAt.getTime();
     const isAsked = methodOf(desk, payment.method).refundStatus && age < patienceMs;
@@ -249,6 +252,19 @@ async function conclude(
       });
     return row;
   });
+}
+
+/** An answer that comes after somebody has decided, and says otherwise: money went twice, or not at all. */
+async function noteContradiction(
+  sql: Statements,
+  desk: Desk,
+  { id, payment, state }: Refund,
+  truth: RefundTruth,
+): Promise<void> {
+  if (truth.state === 'unknown' || truth.state === state) return;
+  desk.log(`refund ${id} is ${state}, and its provider says that it is ${truth.state}`);
+  const detail = { ...truth.evidence, refund: id, state, found: `the refund is ${truth.state}` };
+  await note(sql, payment, { kind: 'compared', actor: 'server', sentence: null, detail });
 }
 
 function sentenceOf({ state, amount }: Refund): string {

@@ -145,7 +145,8 @@ async function told({ sql }: Desk, trxId: string, userId: string): Promise<Rescu
   const payment = await ownerOf(sql, trxId);
   if (!payment) return null;
   if (payment.userId !== userId) return refused('This transaction belongs to another payment.');
-  const { creditedAt, heldUntil, state } = payment;
+  const { creditedAt, heldUntil, state, rejectedAt, reason } = payment;
+  if (rejectedAt) return refused(`This payment was not accepted: ${reason}`, payment);
   if (state === 'refunded')
     return { outcome: 'refused', sentence: 'This payment was credited and refunded.', payment };
   if (creditedAt) {

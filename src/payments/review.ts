@@ -243,13 +243,18 @@ export async function rejectPayment(
       param: 'reason',
       message: 'Say why: its owner reads it.',
     });
-  const { state, method } = await existing(desk.sql, paymentId);
-  if (state !== 'needs_review' && !(method === 'manual' && state === 'pending'))
+  const { state, method, heldUntil } = await existing(desk.sql, paymentId);
+  const isHeld = state === 'verified' && heldUntil !== null;
+  if (state !== 'needs_review' && !isHeld && !(method === 'manual' && state === 'pending'))
     throw conflict(`This payment is ${state}: there is nothing to reject.`);
   return desk.sql.begin(async (sql) => {
+    // What waits for its credit is stopped by way of a review; one that is due is credited.
+    if (isHeld)
+      await sql`
+        UPDATE payments SET state = 'needs_review' WHERE id = ${paymentId} AND state = 'verified' AND held_until > clock_timestamp()`;
     const [row] = await sql<Payment[]>`
       UPDATE payments p SET state = 'failed', reason = ${why}, rejected_at = clock_timestamp(), ask_at = NULL
-      WHERE id = ${paymentId} AND state = ${state} RETURNING ${paymentColumns(sql)}`;
+      WHERE id = ${paymentId} AND state = ${isHeld ? 'needs_review' : state} RETURNING ${paymentColumns(sql)}`;
     if (!row) throw conflict('Somebody else has decided meanwhile.');
     await note(sql, paymentId, {
       kind: 'review',
