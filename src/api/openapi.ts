@@ -69,7 +69,8 @@ function codesOf({ who, handler }: Endpoint): ErrorCode[] {
 
 function answerOf({ handler: { status, answer } }: Endpoint): Json {
   if (status === 204) return { 204: { description: errorFree } };
-  const content = answer && { 'application/json': { schema: schemaOf(answer, 'input') } };
+  const schema = answer && schemaOf(answer, 'input');
+  const content = schema && { [String(schema.contentMediaType ?? 'application/json')]: { schema } };
   return { [status]: { description: errorFree, ...(content ? { content } : {}) } };
 }
 

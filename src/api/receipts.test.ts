@@ -15,7 +15,7 @@ test('a payment that is not credited has none, and another account sees none at 
   assert.equal(begun.status, 201, JSON.stringify(begun.body));
   const path = `/api/topups/${begun.body.id}/receipt.pdf`;
   refused(await visitor.get(path), 409, 'payment_not_credited');
-  refused(await (await newVisitor(origin)).get(path), 404, 'not_found');
+  refused(await (await newVisitor(origin)).get(path), 403, 'user_mismatch');
   refused(await new Visitor(origin).get(path), 401, 'missing_session');
   refused(await visitor.get(`/api/topups/${randomUUID()}/receipt.pdf`), 404, 'not_found');
 });

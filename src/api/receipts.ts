@@ -14,12 +14,12 @@ export const receipt = forUser({
   summary: 'The receipt of a credited payment, as PDF.',
   params: z.object({ id }),
   query: z.object({ language: language.optional() }),
-  answer: z.string(),
-  errors: ['payment_not_credited', 'too_many_attempts'],
+  answer: z.string().meta({ contentMediaType: 'application/pdf' }),
+  errors: ['user_mismatch', 'payment_not_credited', 'too_many_attempts'],
   handle: async ({ site: { sql, config }, user, params, query }) => {
     const record = await paymentRecord(sql, params.id);
-    if (record?.payment.userId !== user.id)
-      throw new ApiError('not_found', { message: 'There is no such payment.' });
+    if (!record) throw new ApiError('not_found', { message: 'There is no such payment.' });
+    if (record.payment.userId !== user.id) throw new ApiError('user_mismatch');
     const { creditedAt, invoice } = record.payment;
     if (!creditedAt) throw new ApiError('payment_not_credited');
     await takeAttempt(sql, 'receipts of', user.id, someReceipts);

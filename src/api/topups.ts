@@ -203,6 +203,7 @@ export const showTopup = forUser({
   summary: 'A top-up, with everything that happened to it.',
   params: z.object({ id }),
   answer: oneTopup,
+  errors: ['user_mismatch'],
   handle: async ({ site: { desk }, user, params }) => {
     const payment = await ownPayment(desk.sql, user.id, params.id);
     return { ...topupJson(payment), timeline: await timelineOf(desk.sql, payment.id) };
@@ -216,7 +217,7 @@ export const checkTopup = forUser({
   summary: 'Ask the provider now what became of a top-up.',
   params: z.object({ id }),
   answer: oneTopup,
-  errors: ['too_many_attempts'],
+  errors: ['user_mismatch', 'too_many_attempts'],
   handle: async ({ site: { desk }, user, params }) => {
     await takeAttempt(desk.sql, 'checks of', user.id, checks);
     const { id: own } = await ownPayment(desk.sql, user.id, params.id);
@@ -267,7 +268,7 @@ export const claimTopup = forUser({
     sender: z.string().max(20).default(''),
   }),
   answer: topup,
-  errors: ['payment_conflict'],
+  errors: ['payment_conflict', 'user_mismatch'],
   handle: async ({ site: { desk, config }, user, params, body }) => {
     const payment = await ownPayment(desk.sql, user.id, params.id);
     const accounts = manualAccounts(config.manualPayments);
