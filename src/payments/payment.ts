@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Statements } from '../db/database.ts';
 import type { Nano } from '../wallet/money.ts';
 import type { MethodId, Paisa, PaymentFacts, PaymentMethod } from './method.ts';
+import { storable } from './provider_http.ts';
 
 export const paymentStates = [
   'created',
@@ -141,8 +142,12 @@ export interface PaymentEvent {
 /** Appends to the timeline. */
 export async function note(sql: Statements, id: string, event: PaymentEvent): Promise<void> {
   const { kind, actor, sentence, detail = {} } = event;
+  // Cutting a text of a provider to its length may have left half of a letter.
+  const kept: unknown = JSON.parse(JSON.stringify(detail), (_name, member) =>
+    typeof member === 'string' ? storable(member) : member,
+  );
   // as: the driver's JSON type knows no readonly members
-  const json = sql.json(detail as Parameters<typeof sql.json>[0]);
+  const json = sql.json(kept as Parameters<typeof sql.json>[0]);
   await sql`
     INSERT INTO payment_events (payment, kind, actor, sentence, detail)
     VALUES (${id}, ${kind}, ${actor}, ${sentence}, ${json})`;

@@ -84,10 +84,17 @@ async function boundedText(response: Response): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-/** null for what is no JSON object. */
+/** Without what PostgreSQL has no place for: U+0000, and halves of surrogate pairs. */
+export function storable(text: string): string {
+  return text.replaceAll('\0', '').toWellFormed();
+}
+
+/** null for what is no JSON object. What is in it can be stored. */
 export function objectIn(text: string): Readonly<Record<string, unknown>> | null {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(text, (_name, member) =>
+      typeof member === 'string' ? storable(member) : member,
+    );
     // as: an object that is no array may be read by any name
     return typeof value === 'object' && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)

@@ -4,8 +4,10 @@ import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ProviderSilent, type Truth } from './method.ts';
 import { type Payment, paymentOf } from './payment.ts';
+import { objectIn } from './provider_http.ts';
 import { credit, settle } from './settle.ts';
 import { paisa } from './taka.ts';
+import { trxIdOf } from './trx_id.ts';
 
 const scene = await openPaymentsScene();
 const { desk, provider, owner } = scene;
@@ -223,6 +225,18 @@ test('the database refuses what no program may do', async () => {
     sql`UPDATE payment_events SET kind = 'x' WHERE payment = ${credited.id}`,
     refused,
   );
+});
+
+test('letters that the database does not take keep no money from its wallet', async () => {
+  const payment = await authorised();
+  provider.say = (truth) => ({
+    ...truth,
+    evidence: { ...truth.evidence, body: { said: ['a\u0000b', '\ud83d'] } },
+  });
+  assert.equal((await settle(desk, payment.id, success)).state, 'credited');
+  honest();
+  assert.deepEqual(objectIn('{"a":"x\\u0000\\ud83dy"}'), { a: 'x\ufffdy' });
+  assert.equal(trxIdOf('bKash', ' ck25\u200b0nroq\uff15 '), 'BKASH:CK250NROQ5');
 });
 
 test('the database begins no payment that gives more than its price, to another, or paid already', async () => {
