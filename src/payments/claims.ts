@@ -56,8 +56,8 @@ export async function handIn(
   { wallet, trxId, sender }: ManualClaim,
 ): Promise<Payment> {
   return desk.sql.begin(async (sql) => {
-    // One at a time for an account, so that its claims are counted.
-    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR UPDATE`;
+    // One at a time for an account, so that its claims are counted; rows that name the account may be written meanwhile.
+    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR NO KEY UPDATE`;
     const [payment] = await sql<Payment[]>`
       SELECT ${paymentColumns(sql)} FROM payments p
       WHERE id = ${paymentId} AND user_id = ${userId} AND method = 'manual' FOR UPDATE`;

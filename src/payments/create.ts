@@ -92,7 +92,7 @@ export async function createPayment(desk: Desk, order: Order): Promise<Payment> 
   const { token, hash } = newToken();
   const payment = await desk.sql.begin(async (sql) => {
     // One at a time for an account, so that its limits count what is begun beside this.
-    await sql`SELECT 1 FROM users WHERE id = ${order.userId} FOR UPDATE`;
+    await sql`SELECT 1 FROM users WHERE id = ${order.userId} FOR NO KEY UPDATE`;
     await checkLimits(sql, rules.content, order.userId, quote.amount);
     if (order.automatic && !(await order.automatic.stillDue(sql)))
       throw new ApiError('payment_conflict');

@@ -115,6 +115,13 @@ export async function paymentOf(sql: Statements, id: string): Promise<Payment> {
   return payment;
 }
 
+/** Whether an admin has an interest in a payment. @param who address of the admin */
+export async function isOwn(sql: Statements, id: string, who: string): Promise<boolean> {
+  const rows = await sql`
+    SELECT 1 FROM payments p JOIN users u ON u.id = p.user_id WHERE p.id = ${id} AND lower(u.email) = lower(${who})`;
+  return rows.length > 0;
+}
+
 export function factsOf(payment: Payment): PaymentFacts {
   const { id, invoice, amount, providerId, nonce, captureAskedAt, createdAt } = payment;
   return {

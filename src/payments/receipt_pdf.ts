@@ -4,6 +4,9 @@ import { Worker } from 'node:worker_threads';
 import type { Language, PaymentRecord, Seller } from './receipt.ts';
 import type { ReceiptOrder } from './receipt_thread.ts';
 
+/** A thread that ends, or does not, without an answer must not keep all that wait behind it; ms. */
+const patienceMs = 30_000;
+
 let last: Promise<unknown> = Promise.resolve();
 
 /** Made in a thread of its own, one at a time: it takes a fifth of a second, which streams of others would have to wait. */
@@ -22,7 +25,9 @@ async function draw(order: ReceiptOrder): Promise<Buffer<ArrayBuffer>> {
     workerData: order,
   });
   try {
-    const [bytes]: unknown[] = await once(thread, 'message');
+    const [bytes]: unknown[] = await once(thread, 'message', {
+      signal: AbortSignal.timeout(patienceMs),
+    });
     if (!(bytes instanceof Uint8Array)) throw new Error('the receipt was not drawn');
     return Buffer.from(bytes);
   } finally {

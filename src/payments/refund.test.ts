@@ -105,6 +105,10 @@ test('an answer that was lost keeps the credit until the provider or an admin kn
   await assert.rejects(settleRefund(desk, other.id, { state: 'refused', note: ' ', who }), {
     code: 'invalid_request',
   });
+  const [payer] = await owner<{ email: string }[]>`
+    SELECT email FROM users WHERE id = ${payment.userId}`;
+  const own = { state: 'refused', note: 'mine', who: payer?.email ?? '' } as const;
+  await assert.rejects(settleRefund(desk, other.id, own), /your own refund/);
   const done = await settleRefund(desk, other.id, { state: 'refused', note: 'not there', who });
   assert.equal(done.state, 'refused');
   honest();

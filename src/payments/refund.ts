@@ -10,7 +10,7 @@ import { type Nano, nano } from '../wallet/money.ts';
 import { creditWallet, debitWallet } from '../wallet/wallets.ts';
 import { type Desk, methodOf } from './desk.ts';
 import type { PaidPayment, Paisa, RefundOrder, RefundTruth } from './method.ts';
-import { factsOf, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
+import { factsOf, isOwn, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
 import { formatTaka, paisa } from './taka.ts';
 
 export type RefundState = 'reserved' | 'asked' | 'refunded' | 'refused' | 'needs_review';
@@ -324,6 +324,8 @@ export async function settleRefund(
     );
   if (said.note.trim() === '')
     throw new ApiError('invalid_request', { param: 'note', message: 'Say how you know.' });
+  if (await isOwn(desk.sql, refund.payment, said.who))
+    throw conflict('Another admin has to decide about your own refund.');
   const truth = { ...unknown(said.note.trim()), state: said.state };
   return conclude(desk, refund, truth, said.who);
 }

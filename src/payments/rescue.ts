@@ -64,7 +64,7 @@ async function beginTry(
   { userId, paymentId }: RescueCall,
 ): Promise<readonly Payment[]> {
   return pool.begin(async (sql) => {
-    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR UPDATE`;
+    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR NO KEY UPDATE`;
     const payments = await sql<Payment[]>`
       SELECT ${paymentColumns(sql)} FROM payments p
       WHERE user_id = ${userId} AND method = ${method.id} AND (${paymentId}::uuid IS NULL OR id = ${paymentId}::uuid)
@@ -203,7 +203,7 @@ async function forPerson(
 ): Promise<Rescued> {
   try {
     const claimed = await desk.sql.begin(async (sql: Statements) => {
-      await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR UPDATE`;
+      await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR NO KEY UPDATE`;
       const [now] = await sql<Payment[]>`
         SELECT ${paymentColumns(sql)} FROM payments p WHERE id = ${payment.id} FOR UPDATE`;
       if (!now) throw new Error(`payment ${payment.id} vanished`);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { until } from '../../test/scratch_data.ts';
 import { handIn } from './claims.ts';
 import { createPayment } from './create.ts';
 import type { Desk } from './desk.ts';
@@ -81,6 +82,26 @@ test('money that was sent by hand is credited by what an admin saw, once', async
   const timeline = await evidenceOf(desk.sql, payment.id);
   assert.ok(timeline.some(({ actor, kind }) => actor === one && kind === 'review'));
   assert.deepEqual(await scene.lies(), []);
+});
+
+test('a payer who hands in once more while an admin decides does not stand in the way', async () => {
+  const payment = await sent();
+  let handed: Promise<unknown> = Promise.resolve();
+  await owner.begin(async (sql) => {
+    await sql`SELECT 1 FROM payments WHERE id = ${payment.id} FOR UPDATE`;
+    const claim = { wallet: 'bkash', trxId: `BKASH:${newTrxId()}`, sender: null } as const;
+    handed = handIn(desk, payment.userId, payment.id, claim);
+    handed.catch(() => {});
+    await until('it waits for the payment', async () => {
+      const [row] = await owner<{ waits: boolean }[]>`
+        SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%') AS waits`;
+      return row?.waits === true;
+    });
+    // As a payment in the place of this one does, which names the account.
+    await sql`SET LOCAL lock_timeout = '3s'`;
+    await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR KEY SHARE`;
+  });
+  await handed;
 });
 
 test('an admin does not decide about his own', async () => {

@@ -11,7 +11,15 @@ import { correct } from './correct.ts';
 import { type Desk, methodOf } from './desk.ts';
 import { approvalsNeeded, manualWallets, reviewedTruth } from './manual.ts';
 import type { Paisa, Truth } from './method.ts';
-import { factsOf, findPayment, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
+import {
+  factsOf,
+  findPayment,
+  isOwn,
+  note,
+  type Payment,
+  paymentColumns,
+  paymentOf,
+} from './payment.ts';
 import { currentRules } from './rules.ts';
 import { credit, settle, writeVerified } from './settle.ts';
 import { formatTaka, paisa } from './taka.ts';
@@ -75,7 +83,7 @@ export async function acceptPayment(desk: Desk, given: Acceptance): Promise<Acce
     );
   const owner = truth.trxId ? await ownerOf(desk.sql, truth.trxId, payment.id) : null;
   if (owner) throw conflict(`The transaction belongs to payment ${owner.id} already.`);
-  if (!isBound && (await isOwn(desk.sql, payment, given.who)))
+  if (!isBound && (await isOwn(desk.sql, payment.id, given.who)))
     throw conflict('Another admin has to decide about your own payment.');
   const { content } = await currentRules(desk.sql);
   const twoFrom = paisa(content.limits.twoAdminsFrom * 100);
@@ -88,12 +96,6 @@ export async function acceptPayment(desk: Desk, given: Acceptance): Promise<Acce
     });
   if (!outcome.verified) return { payment, approvals: outcome.approvals, needed };
   return { payment: await credit(desk, outcome.verified), approvals: outcome.approvals, needed };
-}
-
-async function isOwn(sql: Statements, { userId }: Payment, who: string): Promise<boolean> {
-  const rows = await sql`
-    SELECT 1 FROM users WHERE id = ${userId} AND lower(email) = lower(${who})`;
-  return rows.length > 0;
 }
 
 interface Decision {
