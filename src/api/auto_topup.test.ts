@@ -54,7 +54,16 @@ test('agreed once, it tops up by itself, until it is ended', async () => {
   assert.equal(begun.status, 201, JSON.stringify(begun.body));
   const back = await agree(String(begun.body.redirectUrl));
   assert.ok(back.startsWith(`${origin}/api/payments/bkash/agreement/`), back);
-  assert.match(await (await fetch(back)).text(), /is agreed/);
+  const other = await newVisitor(origin);
+  for (const cookie of ['', other.cookie]) {
+    const stranger = await fetch(back, { headers: { cookie } });
+    assert.equal(stranger.status, 403);
+    assert.match(await stranger.text(), /Sign in/);
+  }
+  const { body: before } = await visitor.get('/api/auto-topup');
+  assert.equal(member(before, 'agreement', 'state'), 'pending');
+  const own = await fetch(back, { headers: { cookie: visitor.cookie } });
+  assert.match(await own.text(), /is agreed/);
   const set = await put(rule);
   assert.deepEqual(
     [member(set.body, 'agreement', 'state'), member(set.body, 'rule', 'taka')],

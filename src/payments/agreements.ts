@@ -121,6 +121,18 @@ async function fail({ sql }: Desk, id: string, reason: string): Promise<void> {
     UPDATE payment_agreements SET state = 'failed', reason = ${reason}, changed_at = now() WHERE id = ${id} AND state IN ('created', 'pending')`;
 }
 
+/** The account that asked for the agreement of a token; null where there is none. */
+export async function accountOfAgreement(
+  { sql }: Desk,
+  methodId: string,
+  token: string,
+): Promise<string | null> {
+  const hash = createHash('sha256').update(token).digest();
+  const [row] = await sql<{ userId: string }[]>`
+    SELECT user_id AS "userId" FROM payment_agreements WHERE token_hash = ${hash} AND method = ${methodId}`;
+  return row?.userId ?? null;
+}
+
 /**
  * What a browser that comes back stands for; asks the provider, whatever the browser says. Again changes nothing.
  * Returns null for a token of no agreement.
