@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ApiError } from '../errors.ts';
 import { nano } from '../wallet/money.ts';
-import { openWallet, walletBalance } from '../wallet/wallets.ts';
+import { creditWallet, openWallet, walletBalance } from '../wallet/wallets.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { newCode, readCode } from './voucher_code.ts';
@@ -191,6 +191,29 @@ test('codes are kept as hashes only, and the batch tells its use', async () => {
     assert.ok(!text.includes(code.replaceAll('-', '')) && !text.includes(code));
   const batch = (await listBatches(sql)).find((known) => known.id === id);
   assert.deepEqual([batch?.redeemed, batch?.credited], [1, 5_000_000_000]);
+});
+
+test('a bonus that is for nothing is found where money is real', async () => {
+  const user = await scene.user();
+  const {
+    codes: [code = ''],
+  } = await codes({});
+  await redeemVoucher(sql, user, code);
+  const wallet = await openWallet(sql, user);
+  const wrong = async (): Promise<number> => {
+    const rows = await scene.owner`SELECT detail FROM vouchers_wrong()`;
+    assert.ok(rows.every(({ detail }) => /bonus of 5 for no voucher/.test(detail)));
+    return rows.length;
+  };
+  await scene.owner`UPDATE installation SET mode = 'live'`;
+  try {
+    assert.equal(await wrong(), 0);
+    await creditWallet(sql, wallet, nano(5), { kind: 'bonus', note: 'forged' });
+    assert.equal(await wrong(), 1);
+  } finally {
+    await scene.owner`UPDATE installation SET mode = 'sandbox'`;
+  }
+  assert.equal(await wrong(), 0);
 });
 
 test('the program cannot write redemptions or uses by itself, and the audit finds who does', async () => {
