@@ -42,6 +42,21 @@ export const moneyTables = [
   'ledger_archives',
 ] as const;
 
+/** What is bought and given: sealed row by row. */
+export const saleTables = [
+  'payments',
+  'payment_refunds',
+  'payment_events',
+  'payment_claims',
+  'payment_rules',
+  'unmatched_receipts',
+  'voucher_batches',
+  'voucher_codes',
+  'voucher_redemptions',
+  'payment_agreements',
+  'auto_topups',
+] as const;
+
 const basis = '{"provider":"acme","detail":{"prices":{"input":10000,"output":30000}}}';
 
 export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
@@ -130,12 +145,17 @@ async function auditWithin(transaction: Pick<Sql, 'unsafe'>): Promise<AuditRepor
 
 /** Takes the guards of the tables of money away, for the transaction. */
 async function disarm(transaction: Sql): Promise<void> {
-  const tables = moneyTables.map((table) => table);
+  const tables = [...moneyTables, ...saleTables];
   const checks = await transaction<{ tab: string; name: string }[]>`
     SELECT conrelid::regclass::text AS tab, conname AS name FROM pg_constraint
-    WHERE contype = 'c' AND conparentid = 0 AND conrelid::regclass::text = ANY (${tables})`;
+    WHERE contype IN ('c', 'f', 'u') AND conparentid = 0 AND conrelid::regclass::text = ANY (${tables})`;
   for (const { tab, name } of checks)
     await transaction`ALTER TABLE ${transaction(tab)} DROP CONSTRAINT ${transaction(name)}`;
+  const counted = await transaction<{ tab: string; name: string }[]>`
+    SELECT table_name AS tab, column_name AS name FROM information_schema.columns
+    WHERE table_name = ANY (${tables}::text[]) AND is_identity = 'YES'`;
+  for (const { tab, name } of counted)
+    await transaction`ALTER TABLE ${transaction(tab)} ALTER COLUMN ${transaction(name)} DROP IDENTITY`;
   for (const table of tables)
     await transaction`ALTER TABLE ${transaction(table)} DISABLE TRIGGER USER`;
 }
@@ -145,11 +165,11 @@ async function disarm(transaction: Sql): Promise<void> {
  * @param lies of each, statements that change one row each
  */
 export async function auditsOfLies(
-  ledgers: Ledgers,
+  { owner }: Pick<Ledgers, 'owner'>,
   lies: readonly (readonly string[])[],
 ): Promise<AuditReport[]> {
   const reports: AuditReport[] = [];
-  const done = ledgers.owner.begin(async (transaction) => {
+  const done = owner.begin(async (transaction) => {
     // as: a transaction builds statements as its pool does
     await disarm(transaction as unknown as Sql);
     for (const lie of lies) {

@@ -203,6 +203,8 @@ const clearing = 6;
 
 function liesOfSales(): Lies {
   const { payer } = books;
+  const batch = `INSERT INTO voucher_batches (id, value, codes, uses, once, note, who, row_seal)
+    VALUES ('${stranger}', 5, 1, 1, false, '', 'x', '')`;
   return {
     'a payment is in the books as it was credited and refunded': [
       ['a top-up that nobody paid', stranger, insert('topup', clearing, payer)],
@@ -212,9 +214,13 @@ function liesOfSales(): Lies {
       [
         'a use without a redemption',
         `${stranger} 1`,
-        `INSERT INTO voucher_batches (id, value, codes, uses, once, note, who) VALUES ('${stranger}', 5, 1, 1, false, '', 'x')`,
-        `INSERT INTO voucher_codes (hash, batch, number, last_four, used) VALUES (sha256('x'), '${stranger}', 1, 'ABCD', 1)`,
+        batch,
+        `INSERT INTO voucher_codes (hash, batch, number, last_four, used, row_seal)
+          VALUES (sha256('x'), '${stranger}', 1, 'ABCD', 1, '')`,
       ],
+    ],
+    'a row of payments or vouchers is as the program wrote it': [
+      ['a batch that no program made', `voucher_batches ${stranger}`, batch],
     ],
   };
 }

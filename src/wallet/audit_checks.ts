@@ -42,6 +42,34 @@ function seal(name: string, scope: Scope, table: keyof typeof sealed, id = 'id')
   };
 }
 
+/** What names a row, by the tables whose rows a trigger seals whole. */
+const sealedWhole = {
+  payments: 'x.id',
+  payment_refunds: 'x.id',
+  payment_events: 'x.id',
+  payment_claims: "x.payment || ' ' || x.trx_id",
+  payment_rules: 'x.id',
+  unmatched_receipts: 'x.id',
+  voucher_batches: 'x.id',
+  voucher_codes: "x.batch || ' ' || x.number",
+  voucher_redemptions: 'x.id',
+  payment_agreements: 'x.id',
+  auto_topups: 'x.user_id',
+} as const;
+
+const sealedRows: Check = {
+  name: 'a row of payments or vouchers is as the program wrote it',
+  scope: 'whole',
+  rows: () =>
+    Object.entries(sealedWhole)
+      .map(
+        ([table, id]) => `
+      SELECT '${table} ' || ${id} AS id, format('the row does not fit its seal %s', encode(x.row_seal, 'hex')) AS detail
+      FROM ${table} x WHERE x.row_seal IS DISTINCT FROM row_seal(x)`,
+      )
+      .join(' UNION ALL '),
+};
+
 /** @param accounts a table of all that the transfers within may name */
 function withoutAccounts(within: Within, accounts: string): string {
   return `
@@ -251,6 +279,7 @@ const ofTheRest: readonly Check[] = [
     scope: 'whole',
     rows: () => 'SELECT id, detail FROM vouchers_wrong()',
   },
+  sealedRows,
   seal('a hold is as the ledger wrote it', 'whole', 'holds'),
   {
     name: 'a limited key holds what its open requests hold',
