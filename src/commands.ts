@@ -21,6 +21,7 @@ import { readMoment } from './commands/moment.ts';
 import { review, verify } from './commands/receipts.ts';
 import type { Said } from './commands/said.ts';
 import { userSet } from './commands/user_set.ts';
+import { givenPassword } from './commands/users.ts';
 import type { Config } from './config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { ApiError } from './errors.ts';
@@ -65,8 +66,8 @@ export const commands: Readonly<Record<string, Command>> = {
     run: withDatabase((_given, { sql }) => migrated(sql)),
   },
   'user create': {
-    usage: '--email ADDRESS --password TEXT [--admin]',
-    sentence: 'Make an account and its wallet.',
+    usage: '--email ADDRESS --password TEXT|- [--admin]',
+    sentence: 'Make an account and its wallet; with - the password comes from the standard input.',
     options: { email: string, password: string, admin: { type: 'boolean' } },
     run: withDatabase(createUser),
   },
@@ -227,7 +228,7 @@ async function createUser(given: Arguments, { sql }: Database, config: Config): 
   const account = await createAccount(sql, config, {
     email: required(given, 'email'),
     // Not trimmed: a space at the end is part of a password.
-    password: optional(given, 'password') ?? required(given, 'password'),
+    password: await givenPassword(optional(given, 'password') ?? required(given, 'password')),
     admin: given.values.admin === true,
   });
   return { json: account, text: `Account ${account.email} made, id ${account.id}.` };

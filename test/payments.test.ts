@@ -126,6 +126,9 @@ test(
     await page.click('button[type="submit"]');
     await page.waitForURL(/\/payments\//);
     assert.match((await page.textContent('h1')) ?? '', /A person is looking/);
+    const said = (await page.textContent('main')) ?? '';
+    assert.match(said, /Thank you for the TrxID/);
+    assert.doesNotMatch(said, /does not fit/);
     await page.close();
   },
 );

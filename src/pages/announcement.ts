@@ -15,6 +15,16 @@ export function announcement(
 ): readonly string[] {
   const sandbox = config.mode === 'sandbox' ? '  (SANDBOX: play money, never real payments)' : '';
   const lines = ['', `AK AI CORE is ready at ${origin}${sandbox}`, ''];
-  if (key) return [...lines, 'Try it:', '', curlCommand(`${origin}/v1`, key), ''];
+  if (key)
+    return [
+      ...lines,
+      'Models and ways to pay that have no key are stand-ins on this machine; "npx akai doctor" says which.',
+      `Documentation: ${origin}/docs`,
+      '',
+      'Try it:',
+      '',
+      curlCommand(`${origin}/v1`, key),
+      '',
+    ];
   return [...lines, 'Make an account and a key:', '', ...firstCommands, ''];
 }

@@ -78,6 +78,8 @@ export const english = {
   paymentReview: 'A person is looking at this payment',
   paymentReviewText:
     'Something does not fit, and it is not credited by itself. Your money is not lost: the operator decides, and you will hear of it.',
+  paymentClaimedText:
+    'Thank you for the TrxID. A person looks for the money in the wallet that it was sent to, usually within a day; then the credit is in your wallet, and you get a mail.',
   paymentRefunded: 'The money went back',
   paymentRefundedText: 'The payment was refunded to the account that paid it.',
   paymentContinue: 'Go on to {method}',

@@ -103,10 +103,13 @@ function content(language: Language, view: PaymentView, refused: RefusedClaim | 
   };
   const byHand = payment.method === 'manual' && payment.state === 'pending';
   const goOn = payment.state === 'pending' && !byHand ? payment.redirectUrl : null;
+  // Waiting for a person is how every payment by hand goes: nothing is wrong with it.
+  const isClaimed = payment.method === 'manual' && payment.state === 'needs_review';
+  const sentence = isClaimed ? texts.paymentClaimedText : texts[text];
   return html`<div class="hero">
 <p class="over">${titleOf(language, view)}</p>
 <h1 role="status">${fill(texts[title], values)}</h1>
-<p>${fill(byHand ? texts.paymentByHandText : texts[text], values)}</p>
+<p>${fill(byHand ? texts.paymentByHandText : sentence, values)}</p>
 ${payment.reason && !byHand ? html`<p lang="en">${payment.reason}</p>` : ''}
 </div>
 ${goOn ? html`<p class="act"><a class="button" href="${goOn}">${fill(texts.paymentContinue, values)}</a></p>` : ''}

@@ -40,6 +40,7 @@ h1:lang(bn), h2:lang(bn), h3:lang(bn) { line-height: 1.4; letter-spacing: 0; }
 .hero { padding: 3.5rem 0 1rem; max-width: 48rem; }
 .hero h1 { font-size: clamp(2.1rem, 1.3rem + 3.6vw, 3.5rem); margin: 0 0 1.25rem; white-space: pre-line; }
 .hero p { font-size: 1.2rem; color: var(--soft); margin: 0; max-width: 42rem; }
+.hero p + p { margin-top: .75rem; }
 .notice { background: var(--amber); color: var(--amber-ink); border: 1px solid var(--amber-line); border-radius: .75rem; padding: .8rem 1.1rem; margin: 1.75rem 0 0; }
 section { margin-top: 3rem; }
 section h2 { font-size: 1.35rem; margin: 0 0 .35rem; }
@@ -94,6 +95,7 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--li
   .documentation nav ul { display: block; position: sticky; top: 1.5rem; }
 }
 @media (max-width: 30rem) {
+  td:nth-child(2):not(:last-child) { min-width: 11rem; }
   .hero { padding-top: 1.75rem; }
   pre { font-size: .82rem; padding-left: 1rem; padding-right: 1rem; }
   figure figcaption { padding-left: 1rem; }

@@ -70,7 +70,7 @@ export async function quoteOrder(
   const quote = quoteFor(rules.content, method.id, rate, wish);
   if (quote.amount < method.least || quote.amount > method.most)
     throw new ApiError('invalid_request', {
-      param: 'amount',
+      param: 'paisa' in wish ? 'taka' : 'usd',
       message: `${method.name} takes from ৳${method.least / 100} to ৳${method.most / 100} at once.`,
     });
   return {

@@ -73,7 +73,7 @@ export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wi
   const { least, most } = own.bounds;
   if (amount < least * 100 || amount > most * 100)
     throw new ApiError('invalid_request', {
-      param: 'amount',
+      param: 'paisa' in wish ? 'taka' : 'usd',
       message: `A payment must be from ৳${least} to ৳${most}; this one would be ৳${formatTaka(amount)}.`,
     });
   return priceOf(rules, method, rate, amount);
@@ -87,7 +87,7 @@ export function priceOf(rules: PaymentRules, method: MethodId, rate: number, amo
   const fee = feeOf(amount, rules.methods[method].fee);
   if (fee >= amount)
     throw new ApiError('invalid_request', {
-      param: 'amount',
+      param: 'taka',
       message: `The fee of ৳${formatTaka(fee)} would leave nothing of ৳${formatTaka(amount)}.`,
     });
   const credit = creditOf(amount - fee, rate);

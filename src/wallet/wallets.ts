@@ -1,5 +1,5 @@
 /** Wallets as people see them: opening, money in, balance. */
-import type { Statements } from '../db/database.ts';
+import type { Sql, Statements } from '../db/database.ts';
 import { timeOrderedId } from '../ids.ts';
 import { MoneyError, type Nano } from './money.ts';
 
@@ -77,4 +77,15 @@ export async function walletBalance(sql: Statements, walletId: number): Promise<
     SELECT balance FROM ledger_accounts WHERE id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return row.balance;
+}
+
+/** Settled balances in nano-USD by the ids of users; one without a wallet is left out. */
+export async function balancesOf(
+  sql: Sql,
+  userIds: readonly string[],
+): Promise<ReadonlyMap<string, Nano>> {
+  const rows = await sql<{ userId: string; balance: Nano }[]>`
+    SELECT user_id AS "userId", balance FROM ledger_accounts
+    WHERE user_id IN (SELECT given.value::uuid FROM jsonb_array_elements_text(${sql.json([...userIds])}) AS given (value))`;
+  return new Map(rows.map(({ userId, balance }) => [userId, balance]));
 }
