@@ -112,10 +112,11 @@ describe('an answer in one piece', () => {
 
 describe('what does not match', () => {
   test('another body: 409, also while the first is under way', async () => {
-    upstream.behave(json({ delayMs: 200 }));
+    upstream.behave(json({ delayMs: 500 }));
     const key = freshKey();
+    const calls = upstream.received.length;
     const first = ask(key);
-    await new Promise((resolve) => setTimeout(resolve, 80));
+    await until('the provider was asked', () => upstream.received.length > calls);
     for (const wait of [first, null]) {
       const other = await ask(key, { temperature: 1 });
       assert.equal(other.status, 409, other.text);

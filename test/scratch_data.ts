@@ -21,9 +21,9 @@ export interface DatabaseProcess {
   ended(): Promise<number | null>;
 }
 
-/** Resolves once `check` is true. @throws Error with `what` after 15 s */
+/** Resolves once `check` is true. @throws Error with `what` after a minute: machines are busy */
 export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUp = performance.now() + 15_000;
+  const giveUp = performance.now() + 60_000;
   while (!(await check())) {
     if (performance.now() > giveUp) throw new Error(`Waited in vain until ${what}`);
     await sleep(10);
