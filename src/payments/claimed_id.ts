@@ -9,10 +9,25 @@ import { factsOf, note, type Payment, paymentOf } from './payment.ts';
 const mostClaims = 5;
 
 /**
- * Keeps the id that the provider says is of this payment's invoice. What is brought is written down before the provider
- * is asked, so that a later call without any tries it again: the browser does not come back twice.
- * @param claimed what was brought now; null for nothing
+ * Writes down an id that was brought, before anything else is done with it, so that whoever looks next tries it: the browser
+ * does not come back twice.
  * @param actor `browser`, `provider`, `server`, or the address of an admin
+ */
+export async function noteClaimedId(
+  { sql }: Desk,
+  { id, providerId }: Payment,
+  claimed: string,
+  actor: string,
+): Promise<void> {
+  if (providerId !== null) return;
+  const detail = { claimedId: claimed };
+  await note(sql, id, { kind: 'returned', actor, sentence: null, detail });
+}
+
+/**
+ * Keeps the id that the provider says is of this payment's invoice, of those that were ever brought.
+ * @param claimed what was brought now; null for nothing, or for what is written down already
+ * @param actor as above
  * @returns the payment as it is then
  */
 export async function learnProviderId(
@@ -23,13 +38,7 @@ export async function learnProviderId(
 ): Promise<Payment> {
   if (payment.providerId !== null) return payment;
   const { sql } = desk;
-  if (claimed !== null)
-    await note(sql, payment.id, {
-      kind: 'returned',
-      actor,
-      sentence: null,
-      detail: { claimedId: claimed },
-    });
+  if (claimed !== null) await noteClaimedId(desk, payment, claimed, actor);
   const brought = await sql<{ id: string }[]>`
     SELECT detail ->> 'claimedId' AS id FROM payment_events
     WHERE payment = ${payment.id} AND kind = 'returned' AND detail ? 'claimedId'

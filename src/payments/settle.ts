@@ -8,7 +8,7 @@ import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
-import { learnProviderId } from './claimed_id.ts';
+import { learnProviderId, noteClaimedId } from './claimed_id.ts';
 import { type Desk, methodOf, payerHash } from './desk.ts';
 import { accountDoubt, heldUntil, payerDoubt, rateDoubt } from './limits.ts';
 import type { Claim, PaymentMethod, Truth } from './method.ts';
@@ -54,11 +54,14 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   const method = methodOf(desk, before.method);
   const claim = believable(before, occasion.claim ?? null);
   if (method.capture && claim?.claims === 'paid') await noteAgreement(desk, id, occasion.actor);
+  // Before the turn is taken: who has it may have looked for an id already, and found none.
+  const brought = before.providerId === null ? (claim?.providerId ?? null) : null;
+  if (brought !== null) await noteClaimedId(desk, before, brought, occasion.actor);
   // Somebody sits before a browser and wants to know; all others come again by themselves.
   const payment = await begin(desk, id, occasion.actor === 'browser' ? patienceMs : 0);
   if (!payment) return paymentOf(desk.sql, id);
   try {
-    const known = await learnProviderId(desk, payment, claim?.providerId ?? null, occasion.actor);
+    const known = await learnProviderId(desk, payment, null, occasion.actor);
     const truth = occasion.truth
       ? await heard(desk, known, occasion.actor, occasion.truth)
       : await truthOf(desk, method, known, { ...occasion, claim });
