@@ -24,6 +24,17 @@ export async function noteClaimedId(
   await note(sql, id, { kind: 'returned', actor, sentence: null, detail });
 }
 
+/** Whether the provider can be asked about a payment: its id is known, or one was brought that may be its own. */
+export async function canBeAskedAbout(
+  { sql }: Desk,
+  { id, providerId }: Payment,
+): Promise<boolean> {
+  if (providerId !== null) return true;
+  const rows = await sql`
+    SELECT 1 FROM payment_events WHERE payment = ${id} AND kind = 'returned' AND detail ? 'claimedId' LIMIT 1`;
+  return rows.length > 0;
+}
+
 /**
  * Keeps the id that the provider says is of this payment's invoice, of those that were ever brought.
  * @param claimed what was brought now; null for nothing, or for what is written down already

@@ -180,9 +180,9 @@ const lateMs = 15 * 60_000;
  */
 export function lateQuestion(
   { pollAfterMs, openForMs }: PaymentMethod,
-  { providerId, createdAt }: Pick<Payment, 'providerId' | 'createdAt'>,
+  { createdAt }: Pick<Payment, 'createdAt'>,
 ): Date | null {
-  if (pollAfterMs.length === 0 || providerId === null) return null;
+  if (pollAfterMs.length === 0) return null;
   const age = Date.now() - createdAt.getTime();
   const wait = Math.max(lateMs, age);
   return age + wait > 2 * openForMs ? null : new Date(Date.now() + wait);

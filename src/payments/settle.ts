@@ -8,7 +8,7 @@ import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
-import { learnProviderId, noteClaimedId } from './claimed_id.ts';
+import { canBeAskedAbout, learnProviderId, noteClaimedId } from './claimed_id.ts';
 import { type Desk, methodOf, payerHash } from './desk.ts';
 import { accountDoubt, heldUntil, payerDoubt, rateDoubt } from './limits.ts';
 import type { Claim, PaymentMethod, Truth } from './method.ts';
@@ -181,7 +181,7 @@ export async function become(
   method: PaymentMethod,
   actor: string,
 ): Promise<Payment> {
-  const askAt = questionAfter(method, { ...payment, asked: payment.asked + 1 }, state);
+  const askAt = await questionAfter(desk, method, { ...payment, asked: payment.asked + 1 }, state);
   return desk.sql.begin(async (sql) => {
     const [row] = await sql<Payment[]>`
       UPDATE payments p SET state = ${state}, reason = ${reason}, asked = asked + 1, ask_at = ${askAt}
@@ -202,9 +202,15 @@ export async function become(
   });
 }
 
-function questionAfter(method: PaymentMethod, payment: Payment, state: PaymentState): Date | null {
+async function questionAfter(
+  desk: Desk,
+  method: PaymentMethod,
+  payment: Payment,
+  state: PaymentState,
+): Promise<Date | null> {
   if (state === 'created' || state === 'pending') return nextQuestion(method, payment);
-  return givenUp.includes(state) && !payment.rejectedAt ? lateQuestion(method, payment) : null;
+  if (!givenUp.includes(state) || payment.rejectedAt) return null;
+  return (await canBeAskedAbout(desk, payment)) ? lateQuestion(method, payment) : null;
 }
 
 async function verifyAndCredit(
