@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { z } from 'zod';
@@ -124,7 +124,7 @@ const Author = z.strictObject({
           )
           .optional(),
         // Exactly as their makers spell them.
-        aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[A-Za-z0-9.-]+$/)).optional(),
+        aliases: z.array(z.string().regex(/^[a-z0-9-]+\/[A-Za-z0-9.:-]+$/)).optional(),
         sunset: z.strictObject({ date: day, replacedBy: id.nullable() }).optional(),
       }),
     )
@@ -207,6 +207,16 @@ describe('the data', () => {
     for (const one of ids) assert.equal(findModel(one), null);
     assert.match(String(whyNotSold('openai/whisper-1')), /^is a transcription model/);
     assert.equal(whyNotSold('openai/gpt-4o'), null);
+  });
+
+  test('drops no model that was ever known: it is sold, or who asks for it learns why not', () => {
+    const known = readFileSync(new URL('known_ids.txt', import.meta.url), 'utf8')
+      .trim()
+      .split('\n');
+    assert.ok(known.length > 350);
+    unique(known);
+    const lost = known.filter((one) => findModel(one)?.id !== one && whyNotSold(one) === null);
+    assert.deepEqual(lost, []);
   });
 
   test('prices every offer, in whole pico-USD, cheapest offer first', () => {

@@ -17,6 +17,7 @@ export const amazon: AuthorEntry = {
       input: ['image', 'file', 'video'],
       reasoning: true,
       parameters: `include_reasoning reasoning_effort ${parameters}`,
+      aliases: ['amazon/global.amazon.nova-2-lite-v1:0'],
     },
     {
       name: 'nova-premier-v1',
@@ -26,6 +27,7 @@ export const amazon: AuthorEntry = {
       maxOutputTokens: 10_000,
       input: ['image'],
       parameters,
+      aliases: ['amazon/us.amazon.nova-premier-v1:0'],
     },
     {
       name: 'nova-lite-v1',
@@ -35,6 +37,7 @@ export const amazon: AuthorEntry = {
       maxOutputTokens: 10_000,
       input: ['image', 'file', 'video'],
       parameters,
+      aliases: ['amazon/amazon.nova-lite-v1:0'],
     },
     {
       name: 'nova-micro-v1',
@@ -43,6 +46,7 @@ export const amazon: AuthorEntry = {
       contextLength: 128_000,
       maxOutputTokens: 10_000,
       parameters,
+      aliases: ['amazon/amazon.nova-micro-v1:0'],
     },
     {
       name: 'nova-pro-v1',
@@ -52,6 +56,7 @@ export const amazon: AuthorEntry = {
       maxOutputTokens: 10_000,
       input: ['image', 'file', 'video'],
       parameters,
+      aliases: ['amazon/amazon.nova-pro-v1:0'],
     },
   ],
 };

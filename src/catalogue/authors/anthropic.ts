@@ -230,7 +230,8 @@ export const anthropic: AuthorEntry = {
       reasoning: true,
       parameters: reasoningWithTopK,
       aliases: ['anthropic/claude-opus-4-1'],
-      sunset: { date: '2026-08-05', replacedBy: 'anthropic/claude-opus-5.5' },
+      // Anthropic's own API has it no more since 2026-08-05; Bedrock has.
+      sunset: { date: '2027-01-08', replacedBy: 'anthropic/claude-opus-5.5' },
     },
     {
       name: 'claude-opus-4',

@@ -221,19 +221,6 @@ export const anthropic: ProviderEntry = {
       asOf: '2026-11-10',
     },
     {
-      model: 'anthropic/claude-opus-4.1',
-      upstream: 'claude-opus-4-1-20250805',
-      prices: {
-        input: '15',
-        output: '75',
-        cachedInput: '1.5',
-        cacheWrite: '18.75',
-        cacheWrite1h: '30',
-      },
-      source: 'pi',
-      asOf: '2026-11-10',
-    },
-    {
       model: 'anthropic/claude-opus-4',
       upstream: 'claude-opus-4-20250514',
       prices: {
@@ -245,19 +232,6 @@ export const anthropic: ProviderEntry = {
       },
       source: 'vendor',
       asOf: '2026-11-23',
-    },
-    {
-      model: 'anthropic/claude-sonnet-4',
-      upstream: 'claude-sonnet-4-20250514',
-      prices: {
-        input: '3',
-        output: '15',
-        cachedInput: '0.3',
-        cacheWrite: '3.75',
-        cacheWrite1h: '6',
-      },
-      source: 'pi',
-      asOf: '2026-11-10',
     },
     {
       model: 'anthropic/claude-3.7-sonnet',
