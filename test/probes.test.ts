@@ -198,6 +198,17 @@ test('what could not be found out changes nothing; an offer that does not answer
   assert.ok(data.endpoints.every(({ uptime_last_30m }) => uptime_last_30m < 1));
 });
 
+test('a key that a probe finds not to work rests in every process', async () => {
+  groq.behave(failure(401));
+  deepinfra.behave(honest());
+  await probed('probes', 'run');
+  await until('the server has heard', async () =>
+    (await (await fetch(`${first.origin}/metrics`)).text()).includes(
+      'akai_provider_keys_resting{provider="groq"} 1\n',
+    ),
+  );
+});
+
 test('on a schedule, one of several processes asks, each provider one thing at a time; stopping does not wait for it', async () => {
   await database.owner`DELETE FROM offer_probes`;
   let most = 0;

@@ -60,6 +60,8 @@ export function randomOffer(random: Random, model = 'acme/one'): Sold {
     constraints: [],
     dialect: null,
     periods: offerPeriods({
+      source: 'vendor',
+      asOf: '2026-11-23',
       prices,
       tiers: tiers.map((tier) => ({ aboveInputTokens: tier.above, ...tier.prices })),
     }),

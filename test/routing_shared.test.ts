@@ -45,14 +45,23 @@ async function ask({ baseUrl, key }: Installation, body: object = {}): Promise<R
   return response;
 }
 
-async function statusOf({ baseUrl, key }: Installation, provider: string): Promise<unknown> {
+interface Endpoint {
+  readonly tag: string;
+  readonly status: string;
+  readonly pricing: Readonly<Record<string, unknown>>;
+  readonly price_source: { readonly name: string; readonly as_of: string };
+}
+
+async function endpointOf({ baseUrl, key }: Installation, provider: string) {
   const headers = { authorization: `Bearer ${key}` };
   const response = await fetch(`${baseUrl}/models/${twoOffers}/endpoints`, { headers });
   // as: the form of this answer
-  const { data } = (await response.json()) as {
-    data: { endpoints: { tag: string; status: string }[] };
-  };
-  return data.endpoints.find(({ tag }) => tag === provider)?.status;
+  const { data } = (await response.json()) as { data: { endpoints: Endpoint[] } };
+  return data.endpoints.find(({ tag }) => tag === provider);
+}
+
+async function statusOf(installation: Installation, provider: string): Promise<unknown> {
+  return (await endpointOf(installation, provider))?.status;
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
@@ -135,6 +144,22 @@ test('a stream that only says that it lives is given up for the next offer', asy
   deepinfra.behave(behaviours.noFinish);
 });
 
+const wrongSettings = [
+  ['--model', 'nobody/nothing'],
+  ['--model', twoOffers],
+  ['--model', twoOffers, '--provider', 'openai', '--place', '1'],
+  ['--model', twoOffers, '--provider', 'groq', '--place', '0'],
+  ['--model', twoOffers, '--provider', 'groq', '--input', '1'],
+  ['--model', twoOffers, '--input', '1', '--output', '1'],
+  ['--model', twoOffers, '--margin', '1001'],
+  ...['[{"aboveInputTokens":9}]', '[{"aboveInputTokens":9,"input":1,"output":1}]', 'cheap'].map(
+    (text) => [
+      ...['--model', twoOffers, '--provider', 'groq', '--input', '1', '--output', '1'],
+      ...['--tiers', text],
+    ],
+  ),
+];
+
 test('what the operator sets for offers is in force everywhere within a second, and written down', async () => {
   for (const hostile of [groq, deepinfra]) hostile.behave(good());
   const set = (...args: string[]) =>
@@ -164,6 +189,17 @@ test('what the operator sets for offers is in force everywhere within a second, 
   };
   // 24 and 10 tokens at 1.1 and 2.2 thousandths of a dollar.
   await until('the old price is charged', async () => (await priced()) === '0.0484');
+  const tiers = '[{"aboveInputTokens":23,"input":"2000","output":"4000"}]';
+  const prices = ['--input', '1000', '--output', '2000', '--tiers', tiers];
+  await set('--provider', 'deepinfra', ...prices);
+  await until('the tier is not charged', async () => (await priced()) === '0.0968');
+  const shown = await endpointOf(second, 'deepinfra');
+  assert.deepEqual(shown?.pricing, {
+    ...{ prompt: '0.0011', completion: '0.0022' },
+    tiers: [{ above_prompt_tokens: 23, prompt: '0.0022', completion: '0.0044' }],
+  });
+  assert.equal(shown?.price_source.name, 'the operator of this installation');
+  assert.match(shown?.price_source.as_of ?? '', /^20\d\d-\d\d-\d\d$/);
   await set('--enabled', 'no', '--provider', 'deepinfra');
   await until('it is sold', async () => (await ask(second)).status === 503);
   // The operator hears of it, but not as of something that broke.
@@ -179,17 +215,8 @@ test('what the operator sets for offers is in force everywhere within a second, 
   const { overrides } = await first.akai<{ overrides: unknown[] }>('offer', 'list');
   assert.deepEqual(overrides, []);
   const { changes } = await first.akai<{ changes: { who: string }[] }>('offer', 'history');
-  assert.equal(changes.length, 13);
+  assert.equal(changes.length, 14);
   assert.ok(changes.every(({ who }) => who === 'rahim'));
-  for (const wrong of [
-    ['--model', 'nobody/nothing'],
-    ['--model', twoOffers],
-    ['--model', twoOffers, '--provider', 'openai', '--place', '1'],
-    ['--model', twoOffers, '--provider', 'groq', '--place', '0'],
-    ['--model', twoOffers, '--provider', 'groq', '--input', '1'],
-    ['--model', twoOffers, '--input', '1', '--output', '1'],
-    ['--model', twoOffers, '--margin', '1001'],
-  ])
-    await assert.rejects(first.akai('offer', 'set', ...wrong));
+  for (const wrong of wrongSettings) await assert.rejects(first.akai('offer', 'set', ...wrong));
   assert.equal((await first.akai('audit')).ok, true);
 });

@@ -32,7 +32,7 @@ export interface PriceEntry {
 }
 
 /** Prices of a whole request whose prompt has more than `aboveInputTokens` tokens. */
-interface TierEntry extends PriceEntry {
+export interface TierEntry extends PriceEntry {
   readonly aboveInputTokens: number;
 }
 

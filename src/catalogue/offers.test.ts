@@ -47,9 +47,13 @@ describe('prices with a day', () => {
 
   test('must ascend, and name days that exist', () => {
     const prices = { input: '1', output: '1' };
+    const read = { source: 'vendor', asOf: '2026-11-01' } as const;
     const twice = [change('2026-12-01', '3'), change('2026-12-01', '5')];
-    assert.throws(() => offerPeriods({ prices, changes: twice }), /must ascend/);
-    assert.throws(() => offerPeriods({ prices, changes: [change('2026-13-01', '3')] }), RangeError);
+    assert.throws(() => offerPeriods({ ...read, prices, changes: twice }), /must ascend/);
+    assert.throws(
+      () => offerPeriods({ ...read, prices, changes: [change('2026-13-01', '3')] }),
+      RangeError,
+    );
   });
 });
 

@@ -9,6 +9,7 @@ import {
   type Period,
   type PriceLevel,
   type Prices,
+  type Provenance,
   priceLevels,
   withMargin,
 } from './prices.ts';
@@ -42,6 +43,8 @@ export interface Offer extends Seller {
   readonly priceVersion: string;
   /** JSON of what the version stands for: the provider's prices, the margin and the user's prices. */
   readonly priceContent: string;
+  /** Of the provider's prices; no part of the version. */
+  readonly provenance: Provenance;
   /** Members of every receipt of it: the provider's name of the model, and the version. */
   readonly receiptText: string;
   /** Of what is asked with an account's own key: the offer as it is sold to others, whose prices the fee is a part of. */
@@ -50,7 +53,11 @@ export interface Offer extends Seller {
 
 const versionDigits = 16;
 
-function offerOf({ periods: _, ...seller }: DatedOffer, base: Prices, margin: number): Offer {
+function offerOf(
+  { periods: _, ...seller }: DatedOffer,
+  { prices: base, provenance }: Period,
+  margin: number,
+): Offer {
   const prices = withMargin(base, margin);
   const { model, provider, upstreamModel } = seller;
   const content = {
@@ -62,11 +69,16 @@ function offerOf({ periods: _, ...seller }: DatedOffer, base: Prices, margin: nu
     marginMillionths: margin,
     userPrices: prices,
   };
-  return named(seller, prices, JSON.stringify(content), '');
+  return named({ ...seller, provenance }, prices, JSON.stringify(content), '');
 }
 
 /** @param members of its receipts beside those that every receipt has, as JSON text */
-function named(seller: Seller, prices: Prices, priceContent: string, members: string): Offer {
+function named(
+  seller: Seller & Pick<Offer, 'provenance'>,
+  prices: Prices,
+  priceContent: string,
+  members: string,
+): Offer {
   const { model, provider, upstreamModel } = seller;
   const digest = hash('sha256', priceContent).slice(0, versionDigits);
   const priceVersion = `${model}@${provider}-${digest}`;
@@ -75,10 +87,27 @@ function named(seller: Seller, prices: Prices, priceContent: string, members: st
   return { ...seller, prices, levels, priceVersion, priceContent, receiptText };
 }
 
-function sellerOf(offer: Offer): Seller {
-  const { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints, dialect } =
-    offer;
-  return { model, provider, upstreamModel, contextLength, maxOutputTokens, constraints, dialect };
+function sellerOf(offer: Offer): Seller & Pick<Offer, 'provenance'> {
+  const {
+    model,
+    provider,
+    upstreamModel,
+    contextLength,
+    maxOutputTokens,
+    constraints,
+    dialect,
+    provenance,
+  } = offer;
+  return {
+    model,
+    provider,
+    upstreamModel,
+    contextLength,
+    maxOutputTokens,
+    constraints,
+    dialect,
+    provenance,
+  };
 }
 
 /**
@@ -115,7 +144,7 @@ export function offersAt(
     .map((offer) => {
       const period = offer.periods.findLast(({ from }) => from <= moment) ?? offer.periods[0];
       if (!period) throw new RangeError(`${offer.model} at ${offer.provider} has no prices.`);
-      return offerOf(offer, period.prices, margins.of(offer.model, offer.provider));
+      return offerOf(offer, period, margins.of(offer.model, offer.provider));
     })
     .sort((a, b) => blendedPrice(a) - blendedPrice(b));
 }
@@ -130,8 +159,8 @@ export function allVersions(
   fee: number,
 ): readonly Offer[] {
   return dated.flatMap((offer) =>
-    offer.periods.flatMap(({ prices }) => {
-      const listed = offerOf(offer, prices, margins.of(offer.model, offer.provider));
+    offer.periods.flatMap((period) => {
+      const listed = offerOf(offer, period, margins.of(offer.model, offer.provider));
       return [listed, ownKeyOffer(listed, fee)];
     }),
   );

@@ -1,6 +1,6 @@
 /** Prices as exact integers: read from the catalogue's text, raised by the operator's margin, ready for each request. */
 
-import type { PriceChangeEntry, PriceEntry } from './entry.ts';
+import { type PriceChangeEntry, type PriceEntry, sources } from './entry.ts';
 
 /** Pico-USD (10^-12 USD) a token. `null`: not priced apart, so it costs what `input` or `output` costs. */
 export interface UnitPrices {
@@ -34,11 +34,18 @@ export interface Prices extends UnitPrices {
   readonly tiers: readonly Tier[];
 }
 
+/** Where prices were read, for people, and on which day. */
+export interface Provenance {
+  readonly source: string;
+  readonly asOf: string;
+}
+
 /** Prices from a moment on. */
 export interface Period {
   /** Ms since 1970; minus infinity for the first. */
   readonly from: number;
   readonly prices: Prices;
+  readonly provenance: Provenance;
 }
 
 /** What each token of a class costs in the end, and each request; pico-USD. Its names are those of a receipt's lines. */
@@ -124,7 +131,8 @@ export function offerPrices(offer: Pick<PriceChangeEntry, 'prices' | 'tiers'>): 
   }));
   let last = 0;
   for (const { aboveInputTokens } of tiers) {
-    if (!(aboveInputTokens > last)) throw new RangeError('Tiers must ascend.');
+    if (!(Number.isSafeInteger(aboveInputTokens) && aboveInputTokens > last))
+      throw new RangeError('Tiers must ascend.');
     last = aboveInputTokens;
   }
   return { ...unitPrices(offer.prices), tiers };
@@ -140,18 +148,23 @@ export function dayInDhaka(day: string): number {
 
 /** All prices of an offer, first to last. @throws RangeError as `offerPrices`, and for days out of order */
 export function offerPeriods(
-  offer: Pick<PriceChangeEntry, 'prices' | 'tiers'> & {
+  offer: Omit<PriceChangeEntry, 'from'> & {
     readonly changes?: readonly PriceChangeEntry[];
   },
 ): readonly Period[] {
-  const periods = [{ from: Number.NEGATIVE_INFINITY, prices: offerPrices(offer) }];
+  const first = Number.NEGATIVE_INFINITY;
+  const periods = [{ from: first, prices: offerPrices(offer), provenance: provenanceOf(offer) }];
   for (const change of offer.changes ?? []) {
     const from = dayInDhaka(change.from);
     if (!(from > (periods.at(-1)?.from ?? from)))
       throw new RangeError('Days of price changes must ascend.');
-    periods.push({ from, prices: offerPrices(change) });
+    periods.push({ from, prices: offerPrices(change), provenance: provenanceOf(change) });
   }
   return periods;
+}
+
+function provenanceOf({ source, asOf }: Pick<PriceChangeEntry, 'source' | 'asOf'>): Provenance {
+  return { source: sources[source], asOf };
 }
 
 /** Parts of a margin's whole: it is given in percent with up to four decimals. */

@@ -1,13 +1,15 @@
 /** `akai offer …`: what the operator sets for models and their offers, and who set what. */
 import { userInfo } from 'node:os';
 import type { ParseArgsOptionsConfig } from 'node:util';
+import { z } from 'zod';
 import { catalogue, type Model } from '../catalogue/catalogue.ts';
+import type { TierEntry } from '../catalogue/entry.ts';
 import { marginsOf } from '../catalogue/margins.ts';
 import { offerPrices } from '../catalogue/prices.ts';
 import type { Config } from '../config.ts';
 import { openDatabase, type Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { type Override, readOverrides } from '../gateway/overrides.ts';
+import { type Override, type PricesSet, readOverrides } from '../gateway/overrides.ts';
 import type { Said } from './said.ts';
 
 /** The text of an option; null where it was not given. */
@@ -30,8 +32,13 @@ const priceOptions: Readonly<Record<string, string>> = {
   output: 'output',
   cachedInput: 'cached-input',
   cacheWrite: 'cache-write',
+  cacheWrite1h: 'cache-write-1h',
   reasoning: 'reasoning',
+  imageInput: 'image-input',
+  imageOutput: 'image-output',
   audioInput: 'audio-input',
+  audioOutput: 'audio-output',
+  request: 'request',
 };
 
 function options(...names: readonly string[]): ParseArgsOptionsConfig {
@@ -51,13 +58,14 @@ export const offerCommands: Readonly<Record<string, OfferCommand>> = {
   },
   'offer set': {
     usage:
-      '--model ID [--provider ID] [--enabled yes|no|default] [--input USD --output USD [--cached-input USD] [--cache-write USD] [--reasoning USD] [--audio-input USD]] [--prices default] [--margin PERCENT|default] [--place NUMBER|default] [--by NAME]',
+      '--model ID [--provider ID] [--enabled yes|no|default] [--input USD --output USD [--cached-input USD] [--cache-write USD] [--cache-write-1h USD] [--reasoning USD] [--image-input USD] [--image-output USD] [--audio-input USD] [--audio-output USD] [--request USD] [--tiers JSON]] [--prices default] [--margin PERCENT|default] [--place NUMBER|default] [--by NAME]',
     sentence: 'Set what holds for an offer, or all of a model, in every process within a second.',
     options: options(
       'model',
       'provider',
       'enabled',
       'prices',
+      'tiers',
       'margin',
       'place',
       'by',
@@ -183,18 +191,44 @@ function changesIn(option: Option, model: Model, provider: string): FieldValue[]
 }
 
 /** Of the form of the catalogue's; null where none was given. */
-function pricesIn(option: Option): Readonly<Record<string, string>> | null {
+function pricesIn(option: Option): PricesSet | null {
   const given = Object.entries(priceOptions).flatMap(([name, flag]): [string, string][] => {
     const text = option(flag);
     return text === null ? [] : [[name, text]];
   });
-  if (given.length === 0) return null;
+  const tiers = option('tiers');
+  if (given.length === 0 && tiers === null) return null;
   const { input, output, ...rest } = Object.fromEntries(given);
   if (input === undefined || output === undefined)
     throw wrong('Prices need --input and --output, in US dollars a million tokens.');
   const prices = { input, output, ...rest };
-  tried(() => offerPrices({ prices }));
-  return prices;
+  const set = tiers === null ? prices : { ...prices, tiers: tiersIn(tiers) };
+  tried(() => offerPrices({ prices, tiers: tiersIn(tiers ?? '[]') }));
+  return set;
+}
+
+const Tiers = z.array(
+  z.strictObject({
+    aboveInputTokens: z.int().positive(),
+    input: z.string(),
+    output: z.string(),
+    ...Object.fromEntries(
+      Object.keys(priceOptions)
+        .filter((name) => name !== 'input' && name !== 'output')
+        .map((name) => [name, z.string().optional()]),
+    ),
+  }),
+);
+
+/** @throws ApiError for what are no tiers of the catalogue's form */
+function tiersIn(text: string): readonly TierEntry[] {
+  try {
+    return Tiers.parse(JSON.parse(text));
+  } catch (cause) {
+    const message =
+      '--tiers takes JSON such as [{"aboveInputTokens":200000,"input":"4","output":"18"}], prices being texts in US dollars a million tokens.';
+    throw new ApiError('invalid_request', { message, cause });
+  }
 }
 
 function tried(work: () => unknown): void {

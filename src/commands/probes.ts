@@ -9,6 +9,7 @@ import { Overrides, readOverrides } from '../gateway/overrides.ts';
 import { type ProbeResult, probeOffer } from '../gateway/probe.ts';
 import { byProvider, lastProbes, noteProbe } from '../gateway/probe_schedule.ts';
 import { realTargets } from '../gateway/routing_state.ts';
+import { tellBenched } from '../gateway/shared_rests.ts';
 import { Upstreams } from '../gateway/upstream.ts';
 import { formatUsd } from '../wallet/money.ts';
 import type { Said } from './said.ts';
@@ -87,6 +88,7 @@ async function run({ sql, config, say, model }: Work): Promise<Said> {
   const routes = new Routes(config, null);
   routes.override(new Overrides(await readOverrides(sql)));
   const targets = realTargets(routes).filter(({ offer }) => offer.model === (model ?? offer.model));
+  const benched = tellBenched(sql, routes);
   const upstreams = new Upstreams(config);
   const results: ProbeResult[] = [];
   const never = new AbortController().signal;
@@ -99,6 +101,7 @@ async function run({ sql, config, say, model }: Work): Promise<Said> {
           say(line(result));
         }
     });
+    await benched();
   } finally {
     await upstreams.close();
   }

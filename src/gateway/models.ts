@@ -80,6 +80,7 @@ function describeEndpoint(target: Target, model: Model): object {
     context_length: offer.contextLength,
     max_completion_tokens: offer.maxOutputTokens,
     pricing: offerPricing(offer),
+    price_source: { name: offer.provenance.source, as_of: offer.provenance.asOf },
     supported_parameters: model.supportedParameters,
     status,
     latency_ms: latencyMs === null ? null : Math.round(latencyMs),

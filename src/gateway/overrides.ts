@@ -1,28 +1,34 @@
 /** What the operator has set for offers in place of the catalogue and the settings; it reaches every process by NOTIFY. */
 import type { Model } from '../catalogue/catalogue.ts';
-import type { PriceEntry } from '../catalogue/entry.ts';
+import { type PriceEntry, sources, type TierEntry } from '../catalogue/entry.ts';
 import { type Margins, marginsOf, mostMargin } from '../catalogue/margins.ts';
 import type { DatedOffer } from '../catalogue/offers.ts';
-import { offerPrices, type Prices, withMargin } from '../catalogue/prices.ts';
+import { offerPrices, type Period, withMargin } from '../catalogue/prices.ts';
 import type { Sql } from '../db/database.ts';
 import { rememberPrices } from '../wallet/price_versions.ts';
 import type { Routes } from './choose.ts';
+
+/** What takes the place of an offer's prices and tiers. */
+export interface PricesSet extends PriceEntry {
+  readonly tiers?: readonly TierEntry[];
+}
 
 /** Null: as the catalogue and the settings have it. An empty provider: for all offers of the model. */
 export interface Override {
   readonly model: string;
   readonly provider: string;
   readonly enabled: boolean | null;
-  readonly prices: PriceEntry | null;
+  readonly prices: PricesSet | null;
   /** Percent. */
   readonly margin: string | null;
   /** Lower ones are tried before those without a place. */
   readonly place: number | null;
+  readonly changedAt: Date;
 }
 
 export function readOverrides(sql: Sql): Promise<readonly Override[]> {
   return sql<Override[]>`
-    SELECT model, provider, enabled, prices, margin, place FROM offer_overrides ORDER BY model, provider`;
+    SELECT model, provider, enabled, prices, margin, place, changed_at AS "changedAt" FROM offer_overrides ORDER BY model, provider`;
 }
 
 /** All overrides, ready to be asked. */
@@ -31,7 +37,7 @@ export class Overrides {
   readonly unreadable: readonly string[];
   readonly #byOffer = new Map<string, Override>();
   readonly #margins = new Map<string, number>();
-  readonly #prices = new Map<string, Prices>();
+  readonly #periods = new Map<string, Period>();
 
   constructor(rows: readonly Override[]) {
     const unreadable: string[] = [];
@@ -49,7 +55,7 @@ export class Overrides {
       if (margin !== null)
         read(name, 'margin', () => this.#margins.set(name, marginsOf(margin, '', []).of(model)));
       if (prices !== null)
-        read(name, 'prices', () => this.#prices.set(name, withAnyMargin({ prices })));
+        read(name, 'prices', () => this.#periods.set(name, periodOf(prices, rest.changedAt)));
     }
     this.unreadable = unreadable;
   }
@@ -59,9 +65,8 @@ export class Overrides {
     return dated
       .filter(({ provider }) => this.#first(id, provider, 'enabled') !== false)
       .map((offer) => {
-        const prices = this.#prices.get(nameOf(id, offer.provider));
-        if (!prices) return offer;
-        return { ...offer, periods: [{ from: Number.NEGATIVE_INFINITY, prices }] };
+        const period = this.#periods.get(nameOf(id, offer.provider));
+        return period ? { ...offer, periods: [period] } : offer;
       });
   }
 
@@ -91,10 +96,11 @@ function nameOf(model: string, provider: string): string {
 }
 
 /** @throws Error for prices that cannot be read, or that some margin would make too large */
-function withAnyMargin(entry: { readonly prices: PriceEntry }): Prices {
-  const prices = offerPrices(entry);
+function periodOf({ tiers, ...base }: PricesSet, changedAt: Date): Period {
+  const prices = offerPrices({ prices: base, ...(tiers ? { tiers } : {}) });
   withMargin(prices, mostMargin);
-  return prices;
+  const provenance = { source: sources.operator, asOf: changedAt.toISOString().slice(0, 10) };
+  return { from: Number.NEGATIVE_INFINITY, prices, provenance };
 }
 
 const channel = 'offer_overrides';

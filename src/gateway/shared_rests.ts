@@ -63,11 +63,31 @@ export class SharedRests {
   #tell(name: string, until: number | null, reason: string): void {
     const ms = until === null ? null : Math.ceil(until - performance.now());
     this.#said.add(`${name} ${ms}`);
-    const told =
-      ms === null
-        ? this.#sql`SELECT routing_resume(${name})`
-        : this
-            .#sql`SELECT routing_rest(${name}, ${ms}, ${reason.toWellFormed().replaceAll('\0', '')})`;
-    told.catch((error: unknown) => this.#log(`other processes do not hear of ${name}`, error));
+    noteRest(this.#sql, name, ms, reason).catch((error: unknown) =>
+      this.#log(`other processes do not hear of ${name}`, error),
+    );
   }
+}
+
+/**
+ * Writes down that a breaker is open or a key rests; every process hears of it.
+ * @param ms from now; null: it is over
+ * @throws what the driver throws
+ */
+async function noteRest(sql: Sql, name: string, ms: number | null, reason: string): Promise<void> {
+  if (ms === null) await sql`SELECT routing_resume(${name})`;
+  else
+    await sql`SELECT routing_rest(${name}, ${ms}, ${reason.toWellFormed().replaceAll('\0', '')})`;
+}
+
+/** For a command, which hears nothing: the keys that it finds not to work rest in every process. Call what it returns to wait until that is written. */
+export function tellBenched(sql: Sql, { healths }: Routes): () => Promise<void> {
+  const told: Promise<void>[] = [];
+  healths.onBenched = (name, until, reason) => {
+    const ms = until === null ? null : Math.ceil(until - performance.now());
+    told.push(noteRest(sql, name, ms, reason));
+  };
+  return async () => {
+    await Promise.all(told);
+  };
 }
