@@ -87,29 +87,6 @@ function named(
   return { ...seller, prices, levels, priceVersion, priceContent, receiptText };
 }
 
-function sellerOf(offer: Offer): Seller & Pick<Offer, 'provenance'> {
-  const {
-    model,
-    provider,
-    upstreamModel,
-    contextLength,
-    maxOutputTokens,
-    constraints,
-    dialect,
-    provenance,
-  } = offer;
-  return {
-    model,
-    provider,
-    upstreamModel,
-    contextLength,
-    maxOutputTokens,
-    constraints,
-    dialect,
-    provenance,
-  };
-}
-
 /**
  * The same for who asks with a key of their own, and so pays the provider: only our fee is charged.
  * @param fee millionths of the prices
@@ -126,7 +103,7 @@ export function ownKeyOffer(listed: Offer, fee: number): Offer {
     feeMillionths: fee,
     userPrices: prices,
   };
-  return { ...named(sellerOf(listed), prices, JSON.stringify(content), ',"ownKey":true'), listed };
+  return { ...named(listed, prices, JSON.stringify(content), ',"ownKey":true'), listed };
 }
 
 /** Prompts are longer than answers; three to one is the usual blend for comparing prices. */

@@ -1,18 +1,16 @@
 /** Standing agreements: a payer permits once, on the provider's page, that later payments are taken without them. */
-import { createHash } from 'node:crypto';
 import { seal, unseal } from '../accounts/secret.ts';
 import { isUniqueViolation } from '../db/connection.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
-import { newInvoice } from './create.ts';
-import { type Desk, methodNamed, methodOf, newToken } from './desk.ts';
+import { type Desk, methodNamed, methodOf } from './desk.ts';
+import { newInvoice, newToken, tokenHash } from './identifiers.ts';
 import {
   type Agreements,
   type MethodId,
   type Payer,
   type PaymentMethod,
-  ProviderRefused,
-  ProviderSilent,
+  whyNotOpened,
 } from './method.ts';
 import { isOffered } from './offered.ts';
 import { currentRules } from './rules.ts';
@@ -106,11 +104,7 @@ export async function openAgreement(
     if (!row) throw new Error(`agreement ${id} vanished`);
     return row;
   } catch (error) {
-    if (!(error instanceof ProviderRefused || error instanceof ProviderSilent)) throw error;
-    const reason =
-      error instanceof ProviderRefused
-        ? error.message
-        : `${method.name} does not answer at the moment.`;
+    const { reason } = whyNotOpened(method, error);
     await fail(desk, id, reason);
     throw new ApiError('payment_provider_failed', { message: reason, cause: error });
   }
@@ -127,9 +121,8 @@ export async function accountOfAgreement(
   methodId: string,
   token: string,
 ): Promise<string | null> {
-  const hash = createHash('sha256').update(token).digest();
   const [row] = await sql<{ userId: string }[]>`
-    SELECT user_id AS "userId" FROM payment_agreements WHERE token_hash = ${hash} AND method = ${methodId}`;
+    SELECT user_id AS "userId" FROM payment_agreements WHERE token_hash = ${tokenHash(token)} AND method = ${methodId}`;
   return row?.userId ?? null;
 }
 
@@ -143,9 +136,8 @@ export async function concludeAgreement(
   token: string,
 ): Promise<Agreement | null> {
   const { sql } = desk;
-  const hash = createHash('sha256').update(token).digest();
   const [row] = await sql<Stored[]>`
-    SELECT ${columns(sql)} FROM payment_agreements WHERE token_hash = ${hash} AND method = ${methodId}`;
+    SELECT ${columns(sql)} FROM payment_agreements WHERE token_hash = ${tokenHash(token)} AND method = ${methodId}`;
   if (row?.state !== 'pending' || !row.requestId) return row ?? null;
   const method = methodOf(desk, row.method);
   const agreements = agreementsOf(method);

@@ -2,8 +2,8 @@
 import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
-import { newInvoice } from './create.ts';
-import { type Desk, newToken } from './desk.ts';
+import type { Desk } from './desk.ts';
+import { newInvoice, newToken } from './identifiers.ts';
 import type { Paisa } from './method.ts';
 import { note, type Payment, paymentColumns } from './payment.ts';
 import { priceOf } from './quote.ts';

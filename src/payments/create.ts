@@ -1,32 +1,23 @@
 /** Beginning a payment: quote, limits, row, and only then the provider. */
-import { randomBytes } from 'node:crypto';
 import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
 import { openWallet } from '../wallet/wallets.ts';
-import { type Desk, methodNamed, methodOf, newToken } from './desk.ts';
+import { type Desk, methodNamed, methodOf } from './desk.ts';
+import { newInvoice, newToken } from './identifiers.ts';
 import { checkLimits } from './limits.ts';
 import {
   type Opened,
   type Payer,
   type PaymentMethod,
-  ProviderRefused,
-  ProviderSilent,
   type ReturnAddresses,
+  whyNotOpened,
 } from './method.ts';
 import { isOffered } from './offered.ts';
-import {
-  factsOf,
-  findPayment,
-  nextQuestion,
-  note,
-  type Payment,
-  paymentColumns,
-  paymentOf,
-} from './payment.ts';
-import { type Quote, quoteFor, userRate, type Wish } from './quote.ts';
+import { factsOf, nextQuestion, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
+import { isQuoteFor, type Quote, quoteFor, userRate, type Wish } from './quote.ts';
 import { marketRate } from './rate.ts';
-import { currentRules, type RulesVersion } from './rules.ts';
+import { currentRules, type RulesVersion, rulesNamed } from './rules.ts';
 import { become } from './settle.ts';
 
 export interface Order {
@@ -86,9 +77,9 @@ export async function quoteOrder(
  * @throws ApiError as `quoteOrder`; payment_limit; idempotency_key_reused; payment_provider_failed with what to do
  */
 export async function createPayment(desk: Desk, order: Order): Promise<Payment> {
-  const { quote, rules, method, until } = await quoteOrder(desk, order.method, order.wish);
-  const known = await earlier(desk, order, method, quote);
+  const known = await earlier(desk, order);
   if (known) return known;
+  const { quote, rules, method, until } = await quoteOrder(desk, order.method, order.wish);
   const { token, hash } = newToken();
   const payment = await desk.sql.begin(async (sql) => {
     // One at a time for an account, so that its limits count what is begun beside this.
@@ -114,7 +105,7 @@ export async function createPayment(desk: Desk, order: Order): Promise<Payment> 
       });
     return row ?? null;
   });
-  if (!payment) return (await earlier(desk, order, method, quote)) ?? createPayment(desk, order);
+  if (!payment) return createPayment(desk, order);
   const payer = { ...order.payer, reference: order.userId.replaceAll('-', '') };
   const addresses = addressesOf(desk, payment, token);
   return openPayment(desk, payment, () => {
@@ -125,29 +116,21 @@ export async function createPayment(desk: Desk, order: Order): Promise<Payment> 
   });
 }
 
-/** The payment that the same key began before. */
-async function earlier(
-  { sql }: Desk,
-  { userId, clientKey }: Order,
-  method: PaymentMethod,
-  { amount }: Quote,
-): Promise<Payment | null> {
+/**
+ * The payment that the same key began before, whatever the rate and the rules are now.
+ * @throws ApiError idempotency_key_reused where it was begun for something else
+ */
+async function earlier({ sql }: Desk, order: Order): Promise<Payment | null> {
+  const { userId, clientKey, method, wish } = order;
   if (clientKey === null) return null;
-  const [row] = await sql<{ id: string }[]>`
-    SELECT id FROM payments WHERE user_id = ${userId} AND client_key = ${clientKey}`;
-  const payment = row ? await findPayment(sql, row.id) : null;
-  if (payment && (payment.method !== method.id || payment.amount !== amount))
+  const [payment] = await sql<Payment[]>`
+    SELECT ${paymentColumns(sql)} FROM payments p
+    WHERE p.user_id = ${userId} AND p.client_key = ${clientKey}`;
+  if (!payment) return null;
+  const rules = await rulesNamed(sql, payment.rules);
+  if (payment.method !== method || !isQuoteFor(rules, payment, wish))
     throw new ApiError('idempotency_key_reused');
   return payment;
-}
-
-/** Letters and digits that no two are mistaken for each other: 100 bits, so that no two are the same. */
-const alphabet = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ';
-
-/** At most 20 letters and digits, which is what Nagad takes. */
-export function newInvoice(): string {
-  const letters = [...randomBytes(17)].map((byte) => alphabet[byte % alphabet.length]);
-  return `TOP${letters.join('')}`;
 }
 
 function addressesOf({ origin }: Desk, { method }: Payment, token: string): ReturnAddresses {
@@ -179,17 +162,8 @@ async function openPayment(
     });
     return row ?? (await paymentOf(desk.sql, payment.id));
   } catch (error) {
-    if (!(error instanceof ProviderRefused || error instanceof ProviderSilent)) throw error;
-    const reason =
-      error instanceof ProviderRefused
-        ? error.message
-        : `${method.name} does not answer at the moment.`;
-    await note(desk.sql, payment.id, {
-      kind: 'opened',
-      actor: 'server',
-      sentence: null,
-      detail: error.evidence,
-    });
+    const { reason, evidence: detail } = whyNotOpened(method, error);
+    await note(desk.sql, payment.id, { kind: 'opened', actor: 'server', sentence: null, detail });
     await become(desk, payment, { state: 'failed', reason }, method, 'server');
     throw new ApiError('payment_provider_failed', {
       message: `${reason} Nothing was paid. Try again in a few minutes, or choose another way to pay.`,

@@ -1,5 +1,5 @@
 /** What every act on payments works with: built once by the server and by each command. */
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { derivedSecret } from '../accounts/secret.ts';
 import type { Sql, Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
@@ -41,10 +41,4 @@ export function methodOf({ methods }: Desk, id: MethodId): PaymentMethod {
 /** The same number always gives the same hash, which says nothing without the installation's secret. @param number in national form */
 export function payerHash({ secret }: Desk, number: string): Buffer {
   return createHmac('sha256', derivedSecret(secret, 'payers')).update(number).digest();
-}
-
-/** The secret in the addresses of one payment, and what is kept of it. */
-export function newToken(): { readonly token: string; readonly hash: Buffer } {
-  const token = randomBytes(24).toString('base64url');
-  return { token, hash: createHash('sha256').update(token).digest() };
 }

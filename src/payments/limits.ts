@@ -7,7 +7,7 @@ import type { Paisa, Truth } from './method.ts';
 import type { Payment } from './payment.ts';
 import { userRate } from './quote.ts';
 import { marketRate } from './rate.ts';
-import { currentRules, type PaymentRules } from './rules.ts';
+import type { PaymentRules } from './rules.ts';
 import { formatTaka, paisa } from './taka.ts';
 
 const hourMs = 3_600_000;
@@ -85,9 +85,9 @@ function dailyOf(
  */
 export async function accountDoubt(
   sql: Statements,
+  { limits }: PaymentRules,
   { id, userId, amount }: Payment,
 ): Promise<string | null> {
-  const { limits } = (await currentRules(sql)).content;
   const use = await useOf(sql, userId, id);
   if (!use) return null;
   const { daily } = dailyOf(use, limits);
@@ -99,9 +99,11 @@ export async function accountDoubt(
 }
 
 /** Until when a paid top-up of a new account waits; null for not at all. */
-export async function heldUntil(sql: Statements, { userId, id }: Payment): Promise<Date | null> {
-  const { content } = await currentRules(sql);
-  const { heldTopups, heldMinutes } = content.limits;
+export async function heldUntil(
+  sql: Statements,
+  { limits: { heldTopups, heldMinutes } }: PaymentRules,
+  { userId, id }: Payment,
+): Promise<Date | null> {
   if (heldTopups === 0) return null;
   const [row] = await sql<{ earlier: number }[]>`
     SELECT count(*)::int AS earlier FROM payments WHERE user_id = ${userId} AND id <> ${id} AND credited_at IS NOT NULL`;
@@ -112,13 +114,12 @@ export async function heldUntil(sql: Statements, { userId, id }: Payment): Promi
 export async function payerDoubt(
   sql: Statements,
   desk: Desk,
+  { limits }: PaymentRules,
   payment: Payment,
-  truth: Truth,
+  { payer }: Truth,
 ): Promise<string | null> {
-  const { payer } = truth;
   if (!payer || payer.includes('*')) return null;
-  const { content } = await currentRules(sql);
-  const { payerDay, payersOfAccount, accountsOfPayer } = content.limits;
+  const { payerDay, payersOfAccount, accountsOfPayer } = limits;
   const hash = payerHash(desk, payer);
   // Payments of one number for many accounts wait for each other here, so that each counts those before it.
   await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`payer ${hash.toString('hex')}`}, 0))`;
@@ -137,11 +138,14 @@ export async function payerDoubt(
 }
 
 /** Why a payment that comes after its quote is for a person; null where the rate has not moved far. */
-export async function rateDoubt(desk: Desk, payment: Payment): Promise<string | null> {
+export async function rateDoubt(
+  desk: Desk,
+  rules: PaymentRules,
+  payment: Payment,
+): Promise<string | null> {
   if (Date.now() <= payment.quotedUntil.getTime()) return null;
-  const { content } = await currentRules(desk.sql);
-  const now = userRate(await marketRate(desk, content), content.rate.margin);
+  const now = userRate(await marketRate(desk, rules), rules.rate.margin);
   const moved = (Math.abs(now - payment.rate) / payment.rate) * 100;
-  if (moved <= Number(content.latePercent)) return null;
+  if (moved <= Number(rules.latePercent)) return null;
   return `It came after its quote, and the rate has moved by ${Math.round(moved * 10) / 10} %.`;
 }

@@ -172,6 +172,17 @@ export class ProviderRefused extends Error {
   }
 }
 
+/** Why a provider opened nothing: a sentence for people, and what it said. @throws what is no failure of a provider */
+export function whyNotOpened(
+  { name }: Pick<PaymentMethod, 'name'>,
+  error: unknown,
+): { readonly reason: string; readonly evidence: Evidence } {
+  if (error instanceof ProviderRefused) return { reason: error.message, evidence: error.evidence };
+  if (error instanceof ProviderSilent)
+    return { reason: `${name} does not answer at the moment.`, evidence: error.evidence };
+  throw error;
+}
+
 export interface PaymentMethod {
   readonly id: MethodId;
   /** `bKash`, as receipts and statements say it. */

@@ -1,7 +1,8 @@
 /** A payment as it stands in the database, and its timeline. */
-import { createHash } from 'node:crypto';
+
 import type { Statements } from '../db/database.ts';
 import type { Nano } from '../wallet/money.ts';
+import { tokenHash } from './identifiers.ts';
 import type { MethodId, Paisa, PaymentFacts, PaymentMethod } from './method.ts';
 import { storable } from './provider_http.ts';
 
@@ -80,9 +81,8 @@ export async function findPayment(sql: Statements, id: string): Promise<Payment 
 
 /** The payment with this secret in its addresses; null where there is none. */
 export async function paymentByToken(sql: Statements, token: string): Promise<Payment | null> {
-  const hash = createHash('sha256').update(token).digest();
   const [row] = await sql<Payment[]>`
-    SELECT ${paymentColumns(sql)} FROM payments p WHERE p.token_hash = ${hash}`;
+    SELECT ${paymentColumns(sql)} FROM payments p WHERE p.token_hash = ${tokenHash(token)}`;
   return row ?? null;
 }
 

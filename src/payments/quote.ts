@@ -79,6 +79,17 @@ export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wi
   return priceOf(rules, method, rate, amount);
 }
 
+/** Whether a quote, given by these rules, answers this wish: for dollars, with the least taka that give them. */
+export function isQuoteFor(
+  rules: PaymentRules,
+  { method, amount, credit, rate }: Quote & { readonly method: MethodId },
+  wish: Wish,
+): boolean {
+  if ('paisa' in wish) return amount === wish.paisa;
+  const { fee } = rules.methods[method];
+  return credit >= wish.nano && !givesAtLeast(wish.nano, rate, fee, paisa(amount - 1));
+}
+
 /**
  * What an amount gives, whatever the bounds: for money that is there.
  * @throws ApiError invalid_request for an amount that the fee eats up
@@ -94,14 +105,16 @@ export function priceOf(rules: PaymentRules, method: MethodId, rate: number, amo
   return { amount, fee, rate, credit, bonus: bonusOf(amount, credit, rules.bonuses) };
 }
 
+function givesAtLeast(wished: Nano, rate: number, fee: MethodRules['fee'], amount: Paisa): boolean {
+  const net = amount - feeOf(amount, fee);
+  return net > 0 && creditOf(net, rate) >= wished;
+}
+
 /** The least whole number of paisa whose credit, after the fee, is at least what is wished for. */
 function amountFor(wished: Nano, rate: number, { fee, bounds }: MethodRules): Paisa {
   if (wished <= 0)
     throw new ApiError('invalid_request', { param: 'usd', message: 'Say an amount above zero.' });
-  const gives = (amount: number): boolean => {
-    const net = amount - feeOf(paisa(amount), fee);
-    return net > 0 && creditOf(net, rate) >= wished;
-  };
+  const gives = (amount: number): boolean => givesAtLeast(wished, rate, fee, paisa(amount));
   let low = 0;
   let high = bounds.most * 100;
   if (!gives(high))

@@ -2,13 +2,13 @@
  * Money that goes back to its payer: taken out of the wallet first, then asked of the provider once, and given back to the
  * wallet only where the provider certainly did nothing. What nobody knows is kept until somebody does.
  */
-import { randomBytes } from 'node:crypto';
 import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
 import { type Nano, nano } from '../wallet/money.ts';
 import { creditWallet, debitWallet } from '../wallet/wallets.ts';
 import { type Desk, methodOf } from './desk.ts';
+import { newRefundReference } from './identifiers.ts';
 import type { PaidPayment, Paisa, RefundOrder, RefundTruth } from './method.ts';
 import { factsOf, isOwn, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
 import { formatTaka, paisa } from './taka.ts';
@@ -100,7 +100,7 @@ async function reserve(
   const id = timeOrderedId();
   const [refund] = await sql<Refund[]>`
     INSERT INTO payment_refunds AS r (id, payment, reference, amount, credit, bonus, reason, who, ask_at)
-    VALUES (${id}, ${paymentId}, ${newReference()}, ${back}, ${credit}, ${bonus}, ${reason.trim()}, ${who},
+    VALUES (${id}, ${paymentId}, ${newRefundReference()}, ${back}, ${credit}, ${bonus}, ${reason.trim()}, ${who},
       clock_timestamp() + ${abandonedMs} * interval '1 ms')
     RETURNING ${refundColumns(sql)}`;
   await take(sql, desk, payment, { id, credit, bonus });
@@ -129,12 +129,6 @@ async function take(
   for (const { amount, ...entry } of entries)
     if (amount > 0 && !(await debitWallet(sql, payment.wallet, amount, { ...entry, id })))
       throw conflict('Some of this credit is spent or held by requests: refund less.');
-}
-
-const alphabet = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ';
-
-function newReference(): string {
-  return `REF${[...randomBytes(17)].map((byte) => alphabet[byte % alphabet.length]).join('')}`;
 }
 
 /** The refund as it stands. @throws ApiError not_found */

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { nano } from '../wallet/money.ts';
+import { createPayment } from './create.ts';
 import { ProviderSilent, type Truth } from './method.ts';
 import { type Payment, paymentOf } from './payment.ts';
 import { objectIn } from './provider_http.ts';
+import { setRules } from './rules.ts';
 import { credit, settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { trxIdOf } from './trx_id.ts';
@@ -184,6 +187,30 @@ test('the same key begins one payment, another amount with it is refused', async
   const [one, two] = await Promise.all([scene.begin(user, 500, 'k'), scene.begin(user, 500, 'k')]);
   assert.equal(one.id, two.id);
   await assert.rejects(scene.begin(user, 501, 'k'), { code: 'idempotency_key_reused' });
+});
+
+test('the same key begins one payment, whatever the rate, the bounds and the method are by then', async () => {
+  const user = await scene.user();
+  const wish = { nano: nano(2_000_000_000) };
+  const payer = { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false };
+  const order = { userId: user, method: 'bkash', wish, payer, clientKey: 'dollars' };
+  const first = await createPayment(desk, order);
+  const change = (rules: object) => setRules(desk.sql, 'admin@example.com', rules);
+  await change({ rate: { fixed: '130' }, methods: { bkash: { bounds: { least: 5000 } } } });
+  try {
+    assert.equal((await createPayment(desk, order)).id, first.id);
+    await change({ methods: { bkash: { enabled: false } } });
+    assert.equal((await createPayment(desk, order)).id, first.id);
+    const more = { ...order, wish: { nano: nano(2_000_000_001) } };
+    await assert.rejects(createPayment(desk, more), { code: 'idempotency_key_reused' });
+    const less = { ...order, wish: { nano: nano(1_900_000_000) } };
+    await assert.rejects(createPayment(desk, less), { code: 'idempotency_key_reused' });
+  } finally {
+    await change({
+      rate: { fixed: null },
+      methods: { bkash: { enabled: true, bounds: { least: 50 } } },
+    });
+  }
 });
 
 test('a provider that does not open the payment leaves a failed one and a sentence', async () => {

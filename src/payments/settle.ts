@@ -23,6 +23,7 @@ import {
   paymentColumns,
   paymentOf,
 } from './payment.ts';
+import { currentRules, type PaymentRules } from './rules.ts';
 import { type Verdict, verdictOn } from './verdict.ts';
 
 export interface Occasion {
@@ -220,8 +221,10 @@ async function verifyAndCredit(
   actor: string,
 ): Promise<Payment> {
   const method = methodOf(desk, payment.method);
+  const { content: rules } = await currentRules(desk.sql);
   try {
-    const doubt = (await rateDoubt(desk, payment)) ?? (await verify(desk, payment, truth, actor));
+    const doubt =
+      (await rateDoubt(desk, rules, payment)) ?? (await verify(desk, rules, payment, truth, actor));
     if (doubt)
       return become(desk, payment, { state: 'needs_review', reason: doubt }, method, actor);
   } catch (error) {
@@ -238,6 +241,7 @@ async function verifyAndCredit(
  */
 async function verify(
   desk: Desk,
+  rules: PaymentRules,
   payment: Payment,
   truth: Truth,
   actor: string,
@@ -246,10 +250,10 @@ async function verify(
     // One at a time for an account, so that its limits count what is verified beside this.
     await sql`SELECT 1 FROM users WHERE id = ${payment.userId} FOR NO KEY UPDATE`;
     const doubt =
-      (givenUp.includes(payment.state) ? await accountDoubt(sql, payment) : null) ??
-      (await payerDoubt(sql, desk, payment, truth));
+      (givenUp.includes(payment.state) ? await accountDoubt(sql, rules, payment) : null) ??
+      (await payerDoubt(sql, desk, rules, payment, truth));
     if (doubt) return doubt;
-    const until = await heldUntil(sql, payment);
+    const until = await heldUntil(sql, rules, payment);
     await writeVerified(sql, desk, payment, truth, { actor, until });
     return null;
   });
