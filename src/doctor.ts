@@ -1,13 +1,12 @@
 /** `akai doctor`: looks at everything that an installation needs and says what to do about what is missing. */
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { providers } from './catalogue/catalogue.ts';
 import { type Check, ok, problem, warning } from './commands/check.ts';
 import { paymentChecks } from './commands/payment_checks.ts';
+import { portCheck } from './commands/port_check.ts';
 import { routingChecks } from './commands/routing_checks.ts';
 import type { Said } from './commands/said.ts';
 import { type Config, isLoopback, isReal, isWhole, providerVariables } from './config.ts';
@@ -29,7 +28,7 @@ export async function doctor(config: Config): Promise<Said> {
     await dataFolder(config),
     ...(await databaseChecks(config)),
     await secret(config),
-    await port(config),
+    await portCheck(config),
     providerKeys(config),
     exposure(config),
   ];
@@ -172,39 +171,6 @@ async function secret(config: Config): Promise<Check> {
     return warning('Secret', `${path} can be read by other users`, `chmod 600 ${path}`);
   } catch {
     return ok('Secret', `will be made at the first start in ${path}`);
-  }
-}
-
-async function port(config: Config): Promise<Check> {
-  const name = 'Port';
-  const where = `${config.host}:${config.port}`;
-  if (config.port === 0) return ok(name, 'any free one');
-  const server = createServer();
-  try {
-    server.listen(config.port, config.host);
-    await once(server, 'listening');
-    return ok(name, `${where} is free`);
-  } catch (error) {
-    const pid = await ownServer(config);
-    if (pid) return ok(name, `${where} is held by this installation's server, process ${pid}`);
-    return problem(
-      name,
-      `${where} cannot be used (${reasonOf(error)})`,
-      'Stop what listens there, or set PORT to another number.',
-    );
-  } finally {
-    server.close();
-  }
-}
-
-/** The process that serves from this data folder, if it lives. */
-async function ownServer({ dataDir }: Config): Promise<number | null> {
-  try {
-    const pid = Number.parseInt(await readFile(join(dataDir, 'akai.pid'), 'utf8'), 10);
-    process.kill(pid, 0);
-    return pid;
-  } catch {
-    return null;
   }
 }
 

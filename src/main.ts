@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { providers } from './catalogue/catalogue.ts';
-import { type Command, commands as databaseCommands, UsageError } from './commands.ts';
+import { type Command, UsageError } from './commands/command.ts';
+import { commands as databaseCommands } from './commands.ts';
 import { type Config, loadConfig, processEnvironment } from './config.ts';
 import { errorCode, StartError } from './db/start-error.ts';
 import { ApiError } from './errors.ts';
@@ -32,23 +33,39 @@ function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** @returns lines on the commands whose names a word begins, or on all */
+function listed(word: string | null): string[] {
+  return Object.entries(commands)
+    .filter(([name]) => word === null || name === word || name.startsWith(`${word} `))
+    .flatMap(([name, { usage, sentence }]) => [
+      `  akai ${name} ${usage}`.trimEnd(),
+      `      ${sentence}`,
+    ]);
+}
+
 function help(): string {
-  const lines = Object.entries(commands).flatMap(([name, { usage, sentence }]) => [
-    `  akai ${name} ${usage}`.trimEnd(),
-    `      ${sentence}`,
-  ]);
+  const lines = listed(null);
   return [
     'AK AI CORE: every AI model behind one endpoint and one wallet.',
     '',
     '  akai serve',
     '      Start the server (npm start does the same).',
     ...lines,
-    '  akai help',
-    '      Show this.',
+    '  akai help [WORD]',
+    '      Show this, or the commands that begin with a word, as "akai WORD --help" does.',
     '',
     'In a checkout: npm run -s akai -- COMMAND. Every command but serve and help takes --json.',
     'Settings are environment variables or lines in .env; .env.example lists them all.',
   ].join('\n');
+}
+
+/** What `akai WORD --help` and `akai help WORD` show; null where the words ask for something else. */
+function familyHelp(words: readonly string[]): string | null {
+  const asked = words.filter((word) => !['help', '--help', '-h'].includes(word));
+  const [word, more] = asked;
+  if (word === undefined || more !== undefined || asked.length === words.length) return null;
+  const lines = listed(word);
+  return lines.length === 0 ? null : [...lines, '  Each takes --json.'].join('\n');
 }
 
 /** The command that the words begin with, and the rest of the words. */
@@ -61,7 +78,7 @@ function findCommand(words: readonly string[]): { name: string; command: Command
   const family = Object.keys(commands).filter((name) => name.startsWith(`${words[0]} `));
   throw new UsageError(
     family.length > 0
-      ? `Say which: ${family.map((name) => `"akai ${name}"`).join(', ')}.`
+      ? `Say which: ${family.map((name) => `"akai ${name}"`).join(', ')}; "akai ${words[0]} --help" says more.`
       : `There is no command "${words[0]}"; "akai help" lists them.`,
   );
 }
@@ -169,6 +186,11 @@ async function main(args: string[]): Promise<number> {
   const json = args.includes('--json');
   const words = args[0] === '--json' ? args.slice(1) : args;
   try {
+    const family = familyHelp(words);
+    if (family !== null) {
+      print(family);
+      return 0;
+    }
     if (words.length === 0 || ['help', '--help', '-h'].includes(words[0] ?? '')) {
       print(help());
       return 0;

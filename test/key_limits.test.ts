@@ -189,12 +189,13 @@ test('a key without limits sees its use, also what it spent before it asked', as
   assert.ok(Number(later.data.usage) > Number(data.usage));
 });
 
-test('GET /v1/credits adds up', async () => {
+test('GET /v1/credits adds up, also after a debit by the operator', async () => {
   await books.settled();
+  await akai('wallet', 'debit', '--email', email, '--usd', '0.25', '--note', 'a slip');
   const { data } = await get('/credits', installation.key);
   const [row] = await books.sql<{ credited: number; charged: number; balance: number }[]>`
-    SELECT (SELECT sum(amount)::bigint FROM transfers WHERE credit = a.id) AS credited,
-      (SELECT sum(amount)::bigint FROM transfers WHERE debit = a.id) AS charged, balance
+    SELECT (SELECT sum(amount)::bigint - 250000000 FROM transfers WHERE credit = a.id) AS credited,
+      (SELECT sum(amount)::bigint FROM transfers WHERE debit = a.id AND kind = 'charge') AS charged, balance
     FROM ledger_accounts a JOIN users u ON u.id = a.user_id WHERE u.email = ${email}`;
   assert.ok(row);
   assert.deepEqual(data, {

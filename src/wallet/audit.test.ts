@@ -104,6 +104,7 @@ function liesOfTransfers(): Lies {
       ['a loss to a wallet', stranger, insert('loss', 2, payer)],
       ['a top-up by another wallet', stranger, insert('topup', other, payer)],
       ['a bonus for the platform', stranger, insert('bonus', 3, 1)],
+      ['an adjustment to revenue', stranger, insert('adjustment', payer, 1)],
     ],
     'a transfer is as it was written': [
       ['with another note', charged, transfer(`note = 'x'`, charged)],

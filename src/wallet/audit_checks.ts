@@ -88,6 +88,7 @@ function withOtherAccounts(within: Within, accounts: string): string {
       WHEN 'loss' THEN d.name IS DISTINCT FROM 'operator_loss' OR c.name IS DISTINCT FROM 'revenue'
       WHEN 'refund' THEN (d.kind, c.kind) <> ('platform', 'wallet') AND NOT (d.kind = 'wallet' AND starts_with(c.name, 'clearing:'))
       WHEN 'bonus' THEN (d.kind, c.kind) <> ('platform', 'wallet') AND NOT (d.kind = 'wallet' AND c.name = 'promotion')
+      WHEN 'adjustment' THEN (d.kind, c.kind) <> ('platform', 'wallet') AND NOT (d.kind = 'wallet' AND c.name = 'adjustment')
       ELSE d.kind <> 'platform' OR c.kind <> 'wallet' END`;
 }
 

@@ -3,7 +3,7 @@ import type { Sql } from '../db/database.ts';
 import type { Nano } from './money.ts';
 
 export interface Credits {
-  /** Everything that was put in; nano-USD, as all of these. */
+  /** What was put in, less what was taken back or sent back; nano-USD, as all of these. */
   readonly credited: Nano;
   /** Charges less refunds: what is missing of the credits in the balance. */
   readonly used: Nano;
@@ -13,15 +13,18 @@ export interface Credits {
 }
 
 /**
- * As of one moment. Reads what came in, of which there is little, and never the charges.
+ * As of one moment. Reads what came in and went back, of which there is little, and never the charges.
  * @throws Error where there is no such wallet
  */
 export async function creditsOf(sql: Sql, walletId: number): Promise<Credits> {
   const [row] = await sql<Credits[]>`
     SELECT c.credited, c.credited - a.balance AS used, a.balance, a.held
     FROM ledger_accounts a, LATERAL (
-      SELECT coalesce(sum(amount), 0)::bigint AS credited FROM transfers
-      WHERE credit = a.id AND kind NOT IN ('charge', 'loss') AND kind <> 'refund'
+      SELECT coalesce(sum(moved), 0)::bigint AS credited FROM (
+        SELECT amount AS moved FROM transfers WHERE credit = a.id AND kind NOT IN ('charge', 'loss')
+          AND NOT (kind = 'refund' AND debit = (SELECT id FROM ledger_accounts WHERE name = 'revenue'))
+        UNION ALL SELECT -amount FROM transfers WHERE debit = a.id AND kind NOT IN ('charge', 'loss')
+      ) moves
     ) c
     WHERE a.id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);

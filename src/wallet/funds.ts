@@ -1,5 +1,5 @@
 /** What a wallet has, and what of it no request holds. */
-import type { Sql } from '../db/database.ts';
+import type { Statements } from '../db/database.ts';
 import type { Nano } from './money.ts';
 
 export interface Funds {
@@ -8,7 +8,7 @@ export interface Funds {
 }
 
 /** As of one moment. @throws Error where there is no such wallet */
-export async function fundsOf(sql: Sql, walletId: number): Promise<Funds> {
+export async function fundsOf(sql: Statements, walletId: number): Promise<Funds> {
   const [row] = await sql<Funds[]>`
     SELECT balance, balance - held AS free FROM ledger_accounts WHERE id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);

@@ -11,10 +11,11 @@ import {
 } from '../../test/ledgers.ts';
 import { ApiError } from '../errors.ts';
 import { audit } from './audit.ts';
+import { debitByHand } from './by_hand.ts';
 import { SettlementLost } from './failure.ts';
 import { nano } from './money.ts';
 
-type Result = number | 'cannot pay' | 'lost';
+type Result = number | 'cannot pay' | 'lost' | 'other money';
 type Request = { wallet: number; process: number; amount: number; checkpoint: number };
 
 /** What the ledger should do, one request at a time. */
@@ -23,6 +24,8 @@ class Model {
   readonly open = new Map<string, Request>();
   readonly charged = new Map<string, number>();
   readonly recovered = new Set<string>();
+  /** What was taken back by hand, by its key. */
+  readonly debits = new Map<number, { wallet: number; amount: number }>();
   revenue = 0;
   constructor(balances: readonly number[]) {
     this.balances = [...balances];
@@ -67,6 +70,14 @@ class Model {
     this.revenue += cost;
     return Math.min(chargeable, hold.amount);
   }
+  debit(key: number, wallet: number, amount: number): Result {
+    const earlier = this.debits.get(key);
+    if (earlier && (earlier.wallet !== wallet || earlier.amount !== amount)) return 'other money';
+    if (!earlier && amount > this.balance(wallet) - this.held(wallet)) return 'cannot pay';
+    if (!earlier) this.balances[wallet] = this.balance(wallet) - amount;
+    this.debits.set(key, { wallet, amount });
+    return this.balance(wallet);
+  }
   die(process: number): void {
     for (const [id, hold] of [...this.open].filter(([, { process: own }]) => own === process)) {
       this.settle(id, hold.checkpoint, hold.checkpoint);
@@ -81,6 +92,7 @@ type Step =
   | { do: 'checkpoint'; by: number; of: number; amount: number }
   | { do: 'settle'; by: number; of: number; cost: number; agreed: number }
   | { do: 'release'; by: number; of: number }
+  | { do: 'debit'; by: number; key: number; wallet: number; amount: number }
   | { do: 'crash'; by: number };
 
 const by = fc.nat(1);
@@ -119,6 +131,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), by, of }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('debit' as const),
+      by,
+      key: fc.nat(4),
+      wallet: fc.nat(2),
+      amount: fc.constantFrom(40, 300, 1200),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), by }) },
 );
 
@@ -134,6 +156,7 @@ async function resultOf(work: Promise<number>): Promise<Result> {
   } catch (error) {
     if (error instanceof SettlementLost) return 'lost';
     if (error instanceof ApiError && error.code === 'insufficient_credits') return 'cannot pay';
+    if (error instanceof ApiError && error.code === 'idempotency_key_reused') return 'other money';
     throw error;
   }
 }
@@ -146,6 +169,7 @@ class Run {
   /** Every request so far, also those that are over: they are settled and raised again. */
   readonly #ids: string[] = [];
   readonly #walletOf = new Map<string, number>();
+  readonly #name = crypto.randomUUID();
 
   private constructor(wallets: readonly number[], model: Model, processes: LedgerProcess[]) {
     this.#wallets = wallets;
@@ -168,6 +192,7 @@ class Run {
     assert.ok(process);
     if (next.do === 'crash') return this.#crash(next.by, process);
     if (next.do === 'hold') return this.#hold(next, process);
+    if (next.do === 'debit') return this.#debit(next);
     const id = this.#ids.at(-1 - next.of);
     const walletId = this.#walletOf.get(id ?? '');
     if (id === undefined || walletId === undefined) return;
@@ -208,6 +233,20 @@ class Run {
     assert.equal(await resultOf(ledger.hold(hold)), expected);
   }
 
+  /** Two at once under one key, as by a person who is impatient. */
+  async #debit({ key, wallet, amount }: Step & { do: 'debit' }): Promise<void> {
+    const walletId = this.#wallets[wallet];
+    assert.ok(walletId);
+    const order = { walletId, amount: nano(amount), note: 'a slip' };
+    const debit = async () => {
+      const requestKey = `${this.#name} ${key}`;
+      return (await debitByHand(ledgers.database.sql, { ...order, requestKey })).balance;
+    };
+    const expected = this.#model.debit(key, wallet, amount);
+    const results = await Promise.all([resultOf(debit()), resultOf(debit())]);
+    assert.deepEqual(results, [expected, expected]);
+  }
+
   async #crash(index: number, process: LedgerProcess): Promise<void> {
     await process.freeze();
     const other = this.#processes[1 - index];
@@ -241,7 +280,7 @@ class Run {
   }
 }
 
-test('two processes keep the books as the model does, through holds, growth, checkpoints, settlements and deaths', async () => {
+test('two processes keep the books as the model does, through holds, growth, checkpoints, settlements, debits by hand and deaths', async () => {
   const balance = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 }));
   await fc.assert(
     fc.asyncProperty(

@@ -58,7 +58,7 @@ export async function debitWallet(
   walletId: number,
   amount: Nano,
   entry: {
-    readonly kind: 'refund' | 'bonus';
+    readonly kind: 'refund' | 'bonus' | 'adjustment';
     readonly note: string;
     readonly id: string;
     readonly to: string;
