@@ -60,7 +60,10 @@ export interface Way {
   close(): Promise<void>;
 }
 
-async function submit(page: string, form: Readonly<Record<string, string>>): Promise<URL | null> {
+export async function submit(
+  page: string,
+  form: Readonly<Record<string, string>>,
+): Promise<URL | null> {
   const body = new URLSearchParams(form);
   const response = await fetch(page, { method: 'POST', body, redirect: 'manual' });
   await response.body?.cancel();

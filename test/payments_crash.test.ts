@@ -1,22 +1,14 @@
 /** Wherever a process ends, what was paid is credited once, what was sent back is debited once, and the books are right. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { createPayment } from '../src/payments/create.ts';
 import type { Desk } from '../src/payments/desk.ts';
-import type { PaidPayment, PaymentFacts, RefundOrder } from '../src/payments/method.ts';
 import { findPayment, type Payment } from '../src/payments/payment.ts';
 import { reconcileOnce } from '../src/payments/reconcile.ts';
 import { refundPayment } from '../src/payments/refund.ts';
 import { settle } from '../src/payments/settle.ts';
 import { paisa } from '../src/payments/taka.ts';
 import { dyingDesk, Ended } from './dying_desk.ts';
-import { listen } from './listen.ts';
 import { openPaymentsScene } from './payments_scene.ts';
 
 const scene = await openPaymentsScene();
@@ -133,60 +125,5 @@ test('a process that ends between any two steps of a refund neither loses nor do
   const steps = await endEverywhere('refund', order, paid);
   context.diagnostic(`${steps} steps`);
   assert.ok(steps > 15);
-  assert.deepEqual(await scene.lies(), []);
-});
-
-interface Call {
-  readonly operation: string;
-  readonly when: 'before' | 'after';
-}
-
-/** A process pays and refunds; it is killed when the provider is asked, or has done what was asked. */
-async function killedAt({ operation, when }: Call): Promise<void> {
-  const userId = await scene.user();
-  const { method } = provider;
-  const does: Record<string, (given: unknown[]) => Promise<unknown>> = {
-    // as: what test/payments_process.ts sends
-    open: ([facts]) => method.open(facts as PaymentFacts, {} as never, {} as never),
-    ask: ([facts]) => method.ask(facts as PaymentFacts), // as: see above
-    capture: async ([facts]) => method.capture?.(facts as PaymentFacts), // as: see above
-    // as: see above
-    refund: async ([paid, order]) => method.refund?.(paid as PaidPayment, order as RefundOrder),
-    refundStatus: async ([paid, order]) =>
-      method.refundStatus?.(paid as PaidPayment, order as RefundOrder), // as: see above
-    authorise: async ([id]) => {
-      const payment = await findPayment(desk.sql, String(id));
-      if (payment) provider.authorise(payment);
-      return {};
-    },
-  };
-  const server = createServer(async (request, response) => {
-    const asked = request.url?.slice(1) ?? '';
-    const given: unknown = JSON.parse(await text(request));
-    if (asked === operation && when === 'before') child.kill('SIGKILL');
-    else {
-      const answer = await does[asked]?.(Array.isArray(given) ? given : []);
-      if (asked === operation) child.kill('SIGKILL');
-      else response.end(JSON.stringify(answer));
-    }
-  });
-  const port = await listen(server);
-  const program = join(import.meta.dirname, 'payments_process.ts');
-  const words = [program, scene.socket, `http://127.0.0.1:${port}`, userId];
-  const child = spawn(process.execPath, words, { cwd: tmpdir(), env: {}, stdio: 'inherit' });
-  const [, signal] = await once(child, 'exit');
-  server.closeAllConnections();
-  server.close();
-  assert.equal(signal, 'SIGKILL', `${operation} was never asked for`);
-  await minutesLater(userId);
-  await fits(userId, `killed ${when} ${operation}`);
-}
-
-test('kill -9 while the provider is asked, and when it has just done it', async () => {
-  const calls = ['open', 'capture', 'refund'].flatMap((operation): Call[] => [
-    { operation, when: 'before' },
-    { operation, when: 'after' },
-  ]);
-  for (const call of calls) await killedAt(call);
   assert.deepEqual(await scene.lies(), []);
 });
