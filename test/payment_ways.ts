@@ -32,7 +32,9 @@ export interface Way {
   /** Whether money moves only when we ask for it; else it moves at the page. */
   readonly captures: boolean;
   /** What heals a payment that was paid by a browser that never came back. */
-  readonly heals: 'poller' | 'webhook' | 'nothing moved';
+  readonly heals: 'poller' | 'webhook' | 'nothing moved' | 'the payer comes later';
+  /** What an admin does about a payment whose payer has come back; left out where a provider is asked. */
+  readonly review?: (payment: Payment) => Promise<void>;
   /** A new one, as a process has it that has just started. */
   method(): PaymentMethod;
   /** Where the payer's browser is sent to once they have paid. */
@@ -40,6 +42,8 @@ export interface Way {
   payAndClose(page: string): Promise<unknown>;
   cancel(page: string): Promise<URL>;
   fail(page: string): Promise<URL>;
+  /** Whether another address of ours is for those who gave up. */
+  readonly cancelsElsewhere: boolean;
   /** What anybody can type behind an address of ours. @param id at the provider; null for one that was made up */
   forged(claims: 'paid' | 'cancelled', id: string | null): string;
   /** The provider's id as a browser brings it. */
@@ -102,6 +106,7 @@ export async function bkashWay(generation: 'v1' | 'v2', sql: Sql, secret: string
     id: 'bkash',
     captures: true,
     heals: 'nothing moved',
+    cancelsElsewhere: false,
     method: () => {
       const tokens = new BkashTokens({ sql, secret, access: settings.access });
       return bkash(settings, tokens);
@@ -166,6 +171,7 @@ export async function nagadWay(): Promise<Way> {
     id: 'nagad',
     captures: false,
     heals: 'poller',
+    cancelsElsewhere: false,
     method: () =>
       nagad({
         ...{ mode: 'sandbox', baseUrl, merchantId, merchantNumber, signature: 'sha256' },
@@ -225,6 +231,7 @@ export async function uddoktapayWay(): Promise<Way> {
     id: 'uddoktapay',
     captures: false,
     heals: 'webhook',
+    cancelsElsewhere: true,
     method: () =>
       uddoktapay({ mode: 'sandbox', baseUrl, apiKey, refunds: false, timeoutMs: 10_000 }),
     pay: async (page) => sure(await choose(page, 'pay')),
