@@ -10,6 +10,22 @@ import type { Way } from './payment_ways.ts';
 
 const who = 'admin@example.com';
 
+/** An admin looks into the wallet for what was handed in last. @param came amounts by TrxID */
+async function review(
+  desk: Desk,
+  { id: paymentId, state }: Payment,
+  came: ReadonlyMap<string, Payment['amount']>,
+): Promise<void> {
+  if (state !== 'needs_review') return;
+  const claims = await desk.sql<{ trxId: string }[]>`
+    SELECT trx_id AS "trxId" FROM payment_claims WHERE payment = ${paymentId} ORDER BY created_at DESC`;
+  const trxId = claims[0]?.trxId ?? assert.fail('nothing was handed in');
+  const received = came.get(bareTrxId(trxId));
+  if (received === undefined)
+    await rejectPayment(desk, { paymentId, reason: 'No such money came in.', who });
+  else await acceptPayment(desk, { paymentId, received, trxId, receivedAt: null, who });
+}
+
 /** @param desk of the process that runs now */
 export async function manualWay(desk: () => Desk): Promise<Way> {
   const accounts = manualAccounts('bkash:send_money:01712345678:Send Money only');
@@ -58,16 +74,7 @@ export async function manualWay(desk: () => Desk): Promise<Way> {
     fail: (page) => tell(page, newTrxId()),
     forged: (_claims, id) => `?trx_id=${id ?? 'CK25FORGED'}&status=success`,
     idIn: ({ searchParams }) => searchParams.get('trx_id'),
-    review: async ({ id: paymentId, state }) => {
-      if (state !== 'needs_review') return;
-      const claims = await desk().sql<{ trxId: string }[]>`
-        SELECT trx_id AS "trxId" FROM payment_claims WHERE payment = ${paymentId} ORDER BY created_at DESC`;
-      const trxId = claims[0]?.trxId ?? assert.fail('nothing was handed in');
-      const received = came.get(bareTrxId(trxId));
-      if (received === undefined)
-        await rejectPayment(desk(), { paymentId, reason: 'No such money came in.', who });
-      else await acceptPayment(desk(), { paymentId, received, trxId, receivedAt: null, who });
-    },
+    review: (payment) => review(desk(), payment, came),
     mute: () => {},
     cutOff: () => {},
     lies: [],
