@@ -246,7 +246,7 @@ export const settings = {
     2_500_000,
     1000,
     1_000_000_000,
-    'Receipts and transfers that one scheduled audit checks at most; the next goes on from there.',
+    'Receipts and transfers that one scheduled audit checks at most, and as many rows of payments and of vouchers; the next goes on from there.',
   ),
   probesEvery: integer(
     'PROBES_EVERY',

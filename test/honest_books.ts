@@ -6,6 +6,7 @@ import { timeOrderedId } from '../src/ids.ts';
 import { type AuditReport, audit } from '../src/wallet/audit.ts';
 import { countDays } from '../src/wallet/day_totals.ts';
 import { limitKey } from '../src/wallet/key_limits.ts';
+import type { Ledger, NewHold } from '../src/wallet/ledger.ts';
 import { nano } from '../src/wallet/money.ts';
 import { rememberPrices } from '../src/wallet/price_versions.ts';
 import { creditWallet } from '../src/wallet/wallets.ts';
@@ -21,6 +22,8 @@ export interface HonestBooks {
   readonly open: string;
   readonly recovered: string;
   readonly free: string;
+  /** What was given back of a request, because another ran in its place. */
+  readonly refund: string;
   /** A key with limits, which `charged` and `open` used. */
   readonly key: string;
   readonly priceVersion: string;
@@ -40,6 +43,7 @@ export const moneyTables = [
   'receipt_keys',
   'archived_totals',
   'ledger_archives',
+  'request_refunds',
 ] as const;
 
 /** What is bought and given: sealed row by row. */
@@ -99,6 +103,7 @@ export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
   });
   await dead.expire(1000);
   assert.equal(await lease.recover(), 1);
+  const refund = await writeRefund(ledgers, ledger, () => hold(ledger, key));
   await ledger.bookLoss(timeOrderedId(), nano(20), 'refused late');
   const content = '{"any":"prices"}';
   const priceVersion = `test-${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
@@ -116,11 +121,30 @@ export async function writeHonestBooks(ledgers: Ledgers): Promise<HonestBooks> {
     open: open.id,
     recovered: recovered.id,
     free: free.id,
+    refund,
     key,
     priceVersion,
     receiptKey: made?.id ?? '',
     bonusDay: bonus?.day ?? '',
   };
+}
+
+/** A request that another ran in place of; returns the id of what was given back. */
+async function writeRefund(
+  { owner, database: { sql } }: Ledgers,
+  ledger: Ledger,
+  hold: () => Promise<NewHold>,
+): Promise<string> {
+  const [first, again] = [await hold(), await hold()];
+  await ledger.settle(settlementOf(first, 60));
+  await ledger.settle(settlementOf(again, 45));
+  await owner`
+    INSERT INTO superseded_requests (id, successor, key_id, key_hash, body_hash)
+    VALUES (${first.id}, ${again.id}, ${first.keyId}, '', '')`;
+  await sql`SELECT ledger_refund_superseded()`;
+  const [refund] = await sql<{ id: string }[]>`SELECT id FROM request_refunds`;
+  assert.ok(refund);
+  return refund.id;
 }
 
 /** Until the totals of the days know of all lines that are there now. */

@@ -20,7 +20,7 @@ import {
 } from '../src/payments/method.ts';
 import type { Payment } from '../src/payments/payment.ts';
 import { paisa } from '../src/payments/taka.ts';
-import { audit } from '../src/wallet/audit.ts';
+import { audit, type Finding } from '../src/wallet/audit.ts';
 import { walletBalance } from '../src/wallet/wallets.ts';
 import { ScratchData } from './scratch_data.ts';
 
@@ -248,7 +248,7 @@ export interface PaymentsScene extends AsyncDisposable {
   begin(userId: string, taka?: number, clientKey?: string | null): Promise<Payment>;
   balance(payment: Payment): Promise<number>;
   /** Proves the books; returns what lies. */
-  lies(): Promise<readonly unknown[]>;
+  lies(): Promise<readonly Finding[]>;
 }
 
 export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<PaymentsScene> {

@@ -1,4 +1,4 @@
-/** A database of an earlier release with requests under way: they are sealed anew, but for one that lied, and end as they would have. */
+/** Databases of earlier releases: what is in them is right by the rules of today. */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { connect } from '../src/db/connection.ts';
 import { openDatabase } from '../src/db/database.ts';
 import { timeOrderedId } from '../src/ids.ts';
 import { audit } from '../src/wallet/audit.ts';
+import { keyUse } from '../src/wallet/key_limits.ts';
 import { nano } from '../src/wallet/money.ts';
 import { publicReceipt } from '../src/wallet/receipt_form.ts';
 import { findReceipt } from '../src/wallet/receipts.ts';
@@ -29,7 +30,7 @@ function before(data: ScratchData, name: string): URL {
   return pathToFileURL(`${folder}/`);
 }
 
-test('holds of before checkpoints told of prices', async () => {
+test('holds of before checkpoints told of prices are sealed anew, but for one that lied, and end as they would have', async () => {
   await using data = new ScratchData();
   const config = data.config();
   const quiet = () => {};
@@ -75,6 +76,43 @@ test('holds of before checkpoints told of prices', async () => {
     assert.deepEqual(wrongSums(publicReceipt(receipt)), []);
     assert.equal((await findReceipt(now.sql, wallet, silent))?.outcome, 'released');
     assert.deepEqual(await lies(), []);
+  } finally {
+    await now.close();
+  }
+});
+
+test('what was given back before keys had room for it again gives it to them', async () => {
+  await using data = new ScratchData();
+  const config = data.config();
+  const quiet = () => {};
+  const old = await openDatabase(config, 'serve', quiet, before(data, '_key_refunds.sql'));
+  const { sql } = old;
+  const wallet = await openWallet(sql, crypto.randomUUID());
+  await creditWallet(sql, wallet, nano(10_000), { kind: 'topup', note: 'test' });
+  const [instance, key] = [crypto.randomUUID(), crypto.randomUUID()];
+  const [first, again] = [timeOrderedId(), timeOrderedId()];
+  const ids = `{${first},${again}}`;
+  const two = (value: string | number | boolean) => `{${value},${value}}`;
+  await sql`SELECT ledger_lease(${instance}, '1 hour', false)`;
+  assert.equal((await keyUse(sql, key, wallet)).used.total, 0);
+  await sql`
+    SELECT ledger_apply(${instance}, 0, 0, false, ${`{${wallet}}`}::bigint[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '',
+      ${ids}::uuid[], ${two(wallet)}::bigint[], ${two(1000)}::bigint[], ${two(1000)}::bigint[], ${two(key)}::uuid[],
+      ${two('acme/one')}::text[], ${two(false)}::boolean[], ${two(0)}::bigint[])`;
+  await sql`
+    SELECT ledger_apply(${instance}, 0, 0, false, ${`{${wallet}}`}::bigint[], ${ids}::uuid[], '{300,200}', '{300,200}',
+      '{settled,settled}', '{test,test}', '{1,1}', '{1,1}', ${'{}\n{}'}, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`;
+  await sql`
+    INSERT INTO superseded_requests (id, successor, key_id, key_hash, body_hash) VALUES (${first}, ${again}, ${key}, '', '')`;
+  await sql`SELECT ledger_refund_superseded()`;
+  assert.equal((await keyUse(sql, key, wallet)).used.total, 500);
+  await old.close();
+
+  const now = await openDatabase(config, 'serve', quiet);
+  try {
+    const all = { total: 300, daily: 300, weekly: 300, monthly: 300 };
+    assert.deepEqual((await keyUse(now.sql, key, wallet)).used, all);
+    assert.deepEqual((await audit(now.sql)).findings, []);
   } finally {
     await now.close();
   }

@@ -1,9 +1,12 @@
-/** Any one value of payments and vouchers that something has changed is found, and its row named: every column of every table. */
+/** Any one value of payments and vouchers that something has changed is found, and its row named: every column of every table, by and by. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { unseenChanges } from '../../test/changed_columns.ts';
 import { saleTables } from '../../test/honest_books.ts';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { until } from '../../test/scratch_data.ts';
+import { openFindings } from '../wallet/audit.ts';
+import { AuditScan } from '../wallet/audit_scan.ts';
 import { nano } from '../wallet/money.ts';
 import { concludeAgreement, openAgreement } from './agreements.ts';
 import { setAutoTopup } from './auto_topup.ts';
@@ -107,4 +110,63 @@ function nameOf(table: string): string {
 
 test('one changed value of a payment or voucher, in whichever column, is found, and its row named', async () => {
   assert.deepEqual(await unseenChanges(scene, saleTables, nameOf, 1), []);
+});
+
+/** Past triggers. */
+async function falsify(table: string, change: string): Promise<void> {
+  await scene.owner.begin(async (transaction) => {
+    await transaction`ALTER TABLE ${transaction(table)} DISABLE TRIGGER USER`;
+    const { count } = await transaction.unsafe(`UPDATE ${table} SET ${change}`);
+    assert.equal(count, 1, change);
+    await transaction`ALTER TABLE ${transaction(table)} ENABLE TRIGGER USER`;
+  });
+}
+
+test('a lie in an old row is found by the full audit at once, by the scan within a pass, which reads each row once', async () => {
+  for (let payments = 0; payments < 8; payments++) await credited();
+  for (let batches = 0; batches < 3; batches++) await writeVouchers();
+  const scan = new AuditScan(sql, { rows: 16, stepRows: 16, pauses: 0, claimMs: 0 });
+  const positions = async (): Promise<Map<string, string>> => {
+    const rows = await sql<{ scope: string; position: string }[]>`
+      SELECT scope, position FROM audit_scans WHERE scope IN ('payments', 'vouchers')`;
+    return new Map(rows.map(({ scope, position }) => [scope, position]));
+  };
+  const open = async (): Promise<string[]> => (await openFindings(sql)).map(({ id }) => id);
+  const lies = [
+    ['payments', 'payments', 'id', 'asked = asked + 1', 'asked = asked - 1'],
+    ['payments', 'payment_events', 'payment', `actor = 'y' || actor`, 'actor = substr(actor, 2)'],
+    ['vouchers', 'voucher_codes', 'hash', 'used = used + 1', 'used = used - 1'],
+  ] as const;
+  for (const [scope, table, part, lie, truth] of lies) {
+    await until('a pass is over', async () => {
+      await scan.run();
+      return (await positions()).get(scope) === '';
+    });
+    await scan.run();
+    const at = (await positions()).get(scope) ?? '';
+    assert.notEqual(at, '', `a run reads all ${scope}`);
+    const [first] = await sql.unsafe<{ place: string }[]>(
+      `SELECT ctid::text AS place FROM ${table} WHERE ${part}::text <= $1 ORDER BY ${part} LIMIT 1`,
+      [at],
+    );
+    const row = `WHERE ctid = '${first?.place}'`;
+    await falsify(table, `${lie} ${row}`);
+    assert.ok((await scene.lies()).length > 0, table);
+    assert.deepEqual((await scan.run())?.findings, [], `${table}: read again`);
+    const isOver = async (): Promise<boolean> => (await positions()).get(scope) === '';
+    while (!(await isOver())) await scan.run();
+    assert.deepEqual(await open(), [], `${table}: found in the pass in which it was read before`);
+    do await scan.run();
+    while (!(await isOver()) && (await open()).length === 0);
+    assert.equal((await open()).length > 0, true, `${table}: not found within a pass`);
+    const [moved] = await sql.unsafe<{ place: string }[]>(
+      `SELECT ctid::text AS place FROM ${table} x WHERE row_seal <> row_seal(x)`,
+    );
+    await falsify(table, `${truth} WHERE ctid = '${moved?.place}'`);
+    await until(`${table} is in order`, async () => {
+      await scan.run();
+      return (await open()).length === 0;
+    });
+    assert.deepEqual(await scene.lies(), []);
+  }
 });

@@ -201,9 +201,9 @@ test('a bonus that is for nothing is found where money is real', async () => {
   await redeemVoucher(sql, user, code);
   const wallet = await openWallet(sql, user);
   const wrong = async (): Promise<number> => {
-    const rows = await scene.owner`SELECT detail FROM vouchers_wrong()`;
-    assert.ok(rows.every(({ detail }) => /bonus of 5 for no voucher/.test(detail)));
-    return rows.length;
+    const found = await scene.lies();
+    assert.ok(found.every(({ detail }) => /bonus of 5 for no voucher/.test(detail)));
+    return found.length;
   };
   await scene.owner`UPDATE installation SET mode = 'live'`;
   try {

@@ -15,10 +15,19 @@ before(async () => {
   await ledger.hold(over);
   await ledger.settle(settlementOf(over, 200));
   await ledger.hold(holdOf(wallet, 100));
+  await ledgers.owner`
+    INSERT INTO request_refunds (id, request, wallet, day, amount) VALUES (gen_random_uuid(), ${over.id}, ${wallet}, now(), 1)`;
 });
 after(() => ledgers[Symbol.asyncDispose]());
 
-const tables = ['transfers', 'receipts', 'holds', 'ledger_accounts', 'instances'];
+const tables = [
+  'transfers',
+  'receipts',
+  'holds',
+  'ledger_accounts',
+  'instances',
+  'request_refunds',
+];
 /** Any of a table’s columns will do. */
 const changes = ['UPDATE % SET id = id', 'DELETE FROM %', 'TRUNCATE % CASCADE'];
 

@@ -140,8 +140,14 @@ function liesOfReceipts(): Lies {
 }
 
 function liesOfTheRest(): Lies {
-  const { payer, charged, open, key, receiptKey } = books;
+  const { payer, charged, open, key, receiptKey, refund } = books;
   return {
+    'a request was given back what its refund says, once': [
+      ['more', refund, 'UPDATE request_refunds SET amount = amount + 1'],
+      ['on another day', refund, 'UPDATE request_refunds SET day = day - 1'],
+      ['what nobody knows of', refund, 'DELETE FROM request_refunds'],
+      ['what never came', refund, `DELETE FROM transfers WHERE id = '${refund}'`],
+    ],
     'a request is open or ended, not both': [
       ['a hold for a receipt', charged, `UPDATE holds SET id = '${charged}' WHERE id = '${open}'`],
     ],
@@ -152,9 +158,10 @@ function liesOfTheRest(): Lies {
       ['more', key, 'UPDATE key_limits SET held = held + 1'],
       ['a hold of another key', key, `UPDATE holds SET key_id = NULL WHERE id = '${open}'`],
     ],
-    'a key has used what its receipts charged': [
+    'a key has used what its receipts charged, less what was given back': [
       ['less', key, 'UPDATE key_limits SET total_used = total_used - 1'],
       ['a receipt of another key', key, receipt('key_id = NULL', charged)],
+      ['a refund of another key', key, 'UPDATE request_refunds SET key_id = NULL'],
     ],
     'the limits of a key are as they were set and counted': [
       ['another limit', key, 'UPDATE key_limits SET total_limit = 2000000'],
@@ -206,21 +213,29 @@ function liesOfSales(): Lies {
   const { payer } = books;
   const batch = `INSERT INTO voucher_batches (id, value, codes, uses, once, note, who, row_seal)
     VALUES ('${stranger}', 5, 1, 1, false, '', 'x', '')`;
+  const code = `INSERT INTO voucher_codes (hash, batch, number, last_four, used, row_seal)
+    VALUES (sha256('x'), '${stranger}', 1, 'ABCD', 1, '')`;
+  const payment = `INSERT INTO payments (id, user_id, wallet, method, environment, amount, fee, rate, credit, bonus, quoted_until, invoice,
+      token_hash, seal, expires_at, row_seal)
+    VALUES ('${stranger}', '${stranger}', ${payer}, 'bkash', 'sandbox', 100, 0, 120000000, 9000000, 0, now(), 'X', sha256('x'), '', now(), '')`;
   return {
-    'a payment is in the books as it was credited and refunded': [
+    'money of payments and vouchers was ordered by one of them': [
       ['a top-up that nobody paid', stranger, insert('topup', clearing, payer)],
       ['a refund that nobody ordered', stranger, insert('refund', payer, clearing)],
     ],
-    'a voucher is in the books as often as it was redeemed': [
-      [
-        'a use without a redemption',
-        `${stranger} 1`,
-        batch,
-        `INSERT INTO voucher_codes (hash, batch, number, last_four, used, row_seal)
-          VALUES (sha256('x'), '${stranger}', 1, 'ABCD', 1, '')`,
-      ],
+    'a payment is in the books as it was credited and refunded': [
+      ['more than its price', stranger, payment],
     ],
-    'a row of payments or vouchers is as the program wrote it': [
+    'a row of a payment is as the program wrote it': [
+      ['one that no program made', `payments ${stranger}`, payment],
+    ],
+    'a voucher is in the books as often as it was redeemed': [
+      ['a use without a redemption', `${stranger} 1`, batch, code],
+    ],
+    'a row of a voucher is as the program wrote it': [
+      ['a code that no program made', `voucher_codes ${stranger} 1`, batch, code],
+    ],
+    'what payments and vouchers go by is as the program wrote it': [
       ['a batch that no program made', `voucher_batches ${stranger}`, batch],
     ],
   };
@@ -237,7 +252,7 @@ function lies(): Lies {
 }
 
 test('honest books: no findings, everything counted', async () => {
-  const counts = { wallets: 2, transfers: 9, receipts: 4, holds: 1 };
+  const counts = { wallets: 2, transfers: 12, receipts: 6, holds: 1 };
   const honest = { ok: true, findings: [], ...counts };
   assert.deepEqual({ ...(await audit(ledgers.database.sql)) }, honest);
   const [report] = await auditsOfLies(ledgers, [[]]);

@@ -121,7 +121,9 @@ test('a pass adds up what the metrics show', async () => {
   ]);
   assert.deepEqual(rows, [
     ['days', true, true],
+    ['payments', false, true],
     ['requests', true, true],
+    ['vouchers', false, true],
     ['wallets', true, true],
     ['whole', true, true],
   ]);

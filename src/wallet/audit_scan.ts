@@ -5,17 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from '../db/database.ts';
 import { type Finding, findingsJson, findLies } from './audit.ts';
-import {
-  type Check,
-  checks,
-  longChecks,
-  type Scope,
-  type Within,
-  wrongDays,
-} from './audit_checks.ts';
+import { checks, longChecks, wrongDays } from './audit_checks.ts';
+import type { Check, Scope, Within } from './check.ts';
 
 export interface ScanSettings {
-  /** Receipts and transfers that one run checks at most, to the next whole step. */
+  /** Receipts and transfers that one run checks at most, to the next whole step; and as many rows of payments and of vouchers. */
   readonly rows: number;
   /** Receipts, or transfers, of one step. */
   readonly stepRows: number;
@@ -93,12 +87,21 @@ export class AuditScan {
       await this.#scan('days', this.#settings.rows, (snapshot, from) =>
         lookAtDays(snapshot, from, this.#settings.stepRows),
       ),
+      await this.#scanSales(paymentRows),
+      await this.#scanSales(voucherRows),
     ];
     const rows = done.reduce((sum, part) => sum + part.rows, 0);
     const seconds = (performance.now() - begin) / 1000;
     const [ended] = await this.#sql<{ open: number }[]>`
       SELECT audit_finish(${claimed.started}, ${seconds}, ${rows}) AS open`;
     return { rows, findings: done.flatMap((part) => part.findings), open: ended?.open ?? 0 };
+  }
+
+  #scanSales(sales: Sales): Promise<{ rows: number; findings: Finding[] }> {
+    const atOnce = Math.max(1, Math.floor(this.#settings.stepRows / sales.each));
+    return this.#scan(sales.scope, this.#settings.rows, (snapshot, from) =>
+      lookAtSales(snapshot, sales, from, atOnce),
+    );
   }
 
   async #position(scope: Scope): Promise<Position> {
@@ -148,7 +151,7 @@ export class AuditScan {
 }
 
 /** @param type of the column; ids are of the database's own making, and are checked by it once more */
-function between(from: string, to: string | null, type: 'uuid' | 'bigint'): Within {
+function between(from: string, to: string | null, type: 'uuid' | 'bigint' | 'bytea'): Within {
   const low = from === '' ? '' : `'${from}'::${type}`;
   const high = to === null ? '' : `'${to}'::${type}`;
   return (column) =>
@@ -230,6 +233,59 @@ async function lookAtDays(snapshot: Snapshot, from: string, atOnce: number): Pro
   }));
   const findings = await findLies(snapshot, asked, null);
   return { findings, rows: days?.lines ?? 0, to, totals: {} };
+}
+
+/** What a part of the scan goes through that is bought or given, beside the rows that belong to each. */
+interface Sales {
+  readonly scope: Scope;
+  readonly type: 'uuid' | 'bytea';
+  readonly table: string;
+  readonly column: string;
+  /** Tables of rows that belong to one, by a column of theirs. */
+  readonly parts: readonly (readonly [table: string, column: string])[];
+  /** Rows that one has with it, about. */
+  readonly each: number;
+}
+
+const paymentRows: Sales = {
+  scope: 'payments',
+  type: 'uuid',
+  table: 'payments',
+  column: 'id',
+  parts: [
+    ['payment_events', 'payment'],
+    ['payment_refunds', 'payment'],
+    ['payment_claims', 'payment'],
+  ],
+  each: 10,
+};
+
+const voucherRows: Sales = {
+  scope: 'vouchers',
+  type: 'bytea',
+  table: 'voucher_codes',
+  column: 'hash',
+  parts: [['voucher_redemptions', 'code']],
+  each: 2,
+};
+
+async function lookAtSales(
+  snapshot: Snapshot,
+  { scope, type, table, column, parts }: Sales,
+  from: string,
+  atOnce: number,
+): Promise<Step> {
+  const [end] = await snapshot.unsafe<{ to: string | null }[]>(`
+    SELECT ${column}::text AS to FROM ${table} WHERE ${between(from, null, type)(column)}
+    ORDER BY ${column} OFFSET ${atOnce - 1} LIMIT 1`);
+  const to = end?.to ?? null;
+  const within = between(from, to, type);
+  const findings = await findLies(snapshot, byScope(scope), within);
+  const all = [[table, column] as const, ...parts];
+  const [counted] = await snapshot.unsafe<{ rows: number }[]>(
+    `SELECT ${all.map(([name, by]) => `(SELECT count(*) FROM ${name} WHERE ${within(by)})`).join(' + ')} AS rows`,
+  );
+  return { findings, rows: counted?.rows ?? 0, to, totals: {} };
 }
 
 /** @param day as PostgreSQL writes dates */
