@@ -51,22 +51,6 @@ test('the help names every command and needs no database', async () => {
   }
 });
 
-test('the help of a noun lists its commands with their options, and no others', async () => {
-  for (const args of [
-    ['key', '--help'],
-    ['help', 'key'],
-    ['key', '-h'],
-  ]) {
-    const { code, stdout } = await runAkai(args, { DATA_DIR: '/nowhere/at/all' });
-    assert.equal(code, 0);
-    assert.match(stdout, /^ {2}akai key create --email ADDRESS .*\n {6}Make an API key/);
-    assert.match(stdout, /\n {2}akai key revoke --id ID\n {6}Revoke/);
-    assert.doesNotMatch(stdout, /akai (?:wallet|provider-key|help)/);
-  }
-  const audit = await runAkai(['audit', '--help'], { DATA_DIR: '/nowhere/at/all' });
-  assert.match(audit.stdout, /akai audit \[--history\]\n/);
-});
-
 test('a slip in the command is one sentence and exit code 2', async () => {
   const cases: [string[], RegExp][] = [
     [['usr', 'create'], /^There is no command "usr"; "akai help" lists them\.\n$/],
@@ -90,11 +74,6 @@ test('a slip in the command is one sentence and exit code 2', async () => {
     [
       ['wallet', 'credit', '--email', 'a@b.c', '--usd', '1e3'],
       /^--usd takes an amount above zero[^\n]*\n$/,
-    ],
-    [['wallet', 'debit', '--email', 'a@b.c', '--usd', '5'], /^--note is missing\.\n$/],
-    [
-      ['key', 'set', '--id', 'x'],
-      /^Say what: --name, --allow-ip, --expires or --error-format\.\n$/,
     ],
     [
       ['audit', 'everything'],
@@ -156,44 +135,6 @@ test('an account is made, funded and shown, exact to the nano-dollar', async () 
   assert.match(text.stdout, /^Balance of nila@example\.com: \$12\.550000001\n/);
 });
 
-test('a mistaken credit is taken back once, never below zero, and its owner reads why', async () => {
-  const who = ['--email', 'slip@example.com'];
-  await akai('user', 'create', ...who, '--password', password);
-  await akai('wallet', 'credit', ...who, '--usd', '50', '--request-key', 'rahim 1');
-  const credited = await akai(
-    'wallet',
-    'credit',
-    ...who,
-    '--usd',
-    '50',
-    '--request-key',
-    'rahim 1',
-  );
-  assert.match(
-    credited.stdout,
-    /^slip@example\.com was credited \$50 before, under this request key; the balance is \$50\.\n$/,
-  );
-  const slip = ['wallet', 'debit', ...who, '--usd', '45', '--note', 'Meant as $5', '--json'];
-  const wrong = await akai(...slip, '--request-key', 'rahim 1');
-  assert.deepEqual([wrong.code, wrong.json.code], [1, 'idempotency_key_reused']);
-  const taken = await akai(...slip, '--request-key', 'slip 1');
-  assert.deepEqual(taken.json, { balance: 5, again: false });
-  assert.deepEqual((await akai(...slip, '--request-key', 'slip 1')).json, {
-    balance: 5,
-    again: true,
-  });
-  const more = await akai(...slip);
-  assert.deepEqual([more.code, more.json.code], [1, 'insufficient_credits']);
-  assert.match(more.stderr, /^\$5 of the balance of \$5 can be taken\.\n$/);
-  const shown = await akai('wallet', 'show', ...who);
-  assert.match(
-    shown.stdout,
-    /^Balance of slip@example\.com: \$5\n.* -45 {2}ADJUSTMENT {2}Meant as \$5\n/,
-  );
-  const audited = await akai('audit', '--json');
-  assert.deepEqual([audited.code, audited.json.findings], [0, []], audited.stdout);
-});
-
 test('a second account with the address is refused in a sentence, also as JSON', async () => {
   const args = ['user', 'create', '--email', 'twice@example.com', '--password', password];
   assert.equal((await akai(...args)).code, 0);
@@ -252,37 +193,6 @@ test('a key is made with its limits, listed without its text, and revoked', asyn
     demo: false,
     limits: { total: null, daily: null, weekly: null, monthly: null },
     used: { total: 0, daily: 0, weekly: 0, monthly: 0 },
-  });
-  const set = ['key', 'set', '--id', String(id)];
-  const opened = await akai(
-    ...set,
-    '--name',
-    'other',
-    '--allow-ip',
-    'any',
-    '--expires',
-    'never',
-    '--json',
-  );
-  assert.deepEqual(opened.json, {
-    id,
-    name: 'other',
-    allowedNetworks: [],
-    expiresAt: null,
-    errorFormat: 'text',
-  });
-  const bound = await akai(...set, '--allow-ip', '203.0.113.0/24', '--expires', '2032-01-01');
-  assert.match(
-    bound.stdout,
-    /^Key "other" \(…\w{4}\) is active\. It expires at 2032-01-01T00:00:00\.000Z\. It works from 203\.0\.113\.0\/24 only\. Its errors are text\.\n$/,
-  );
-  const kept = await akai(...set, '--error-format', 'object', '--json');
-  assert.deepEqual(kept.json, {
-    id,
-    name: 'other',
-    allowedNetworks: ['203.0.113.0/24'],
-    expiresAt: '2032-01-01T00:00:00.000Z',
-    errorFormat: 'object',
   });
   const revoked = await akai('key', 'revoke', '--id', String(id), '--json');
   assert.equal(revoked.code, 0);

@@ -23,6 +23,7 @@ import { requestIdOf, timeOrderedId } from './ids.ts';
 import { createLog, type Log } from './log.ts';
 import { MailSender } from './mail/sender.ts';
 import { addAccountPages } from './pages/account.ts';
+import { addAgreementPages } from './pages/agreement.ts';
 import { announcement } from './pages/announcement.ts';
 import { addMailPages } from './pages/mail.ts';
 import { buildPages } from './pages/pages.ts';
@@ -166,6 +167,9 @@ function website(
   const about = { config, sql: database.sql, signIn };
   addAccountPages(pages, about);
   addPaymentPages(pages, config, desk);
+  const report = (message: string, error: unknown): void => log('error', message, error);
+  const cookieSecret = sessionSecret(secret);
+  addAgreementPages(pages, { config, desk, sessionSecret: cookieSecret, report });
   if (config.mode === 'sandbox') addMailPages(pages, about);
   const site = buildSiteApi({
     config,
@@ -174,9 +178,9 @@ function website(
     origin: () => origin,
     signIn,
     desk,
-    sessionSecret: sessionSecret(secret),
+    sessionSecret: cookieSecret,
     others: described,
-    report: (message, error) => log('error', message, error),
+    report,
   });
   return getRequestListener((request, environment) =>
     (isSiteApi(request) ? site : pages).fetch(request, environment),

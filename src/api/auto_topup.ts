@@ -1,13 +1,10 @@
 /** Automatic top-ups: the agreement of who is signed in, and when it is to be used. */
 import { z } from 'zod';
 import { takeAttempt } from '../accounts/attempts.ts';
-import { sessionUser } from '../accounts/sessions.ts';
 import { ApiError } from '../errors.ts';
 import {
   type Agreement,
-  accountOfAgreement,
   agreementOf,
-  concludeAgreement,
   endAgreement,
   openAgreement,
 } from '../payments/agreements.ts';
@@ -142,47 +139,11 @@ export const finishAgreement = forUser({
   handle: async ({ site: { desk }, user }) => shownAgreement(await endAgreement(desk, user.id)),
 });
 
-const outcomes = {
-  active: [
-    'Automatic top-up is agreed. You may close this page.',
-    'স্বয়ংক্রিয় টপ-আপে সম্মতি দেওয়া হয়েছে। পাতাটি বন্ধ করতে পারেন।',
-  ],
-  stranger: [
-    'Sign in here to the account that asked for the agreement, then load this page again. Until then nothing is agreed.',
-    'যে অ্যাকাউন্ট থেকে সম্মতি চাওয়া হয়েছিল সেটিতে এখানে সাইন-ইন করে পাতাটি আবার খুলুন। তার আগে কোনো সম্মতি হবে না।',
-  ],
-  other: ['No agreement was made. Nothing will be charged.', 'কোনো সম্মতি হয়নি। কোনো টাকা কাটা হবে না।'],
-} as const;
-
-/**
- * What the browser says is only a reason to ask the provider. It must be that of the account: who is sent a link to agree for
- * somebody else's would pay for them from then on.
- */
+/** The page that follows asks the provider, and only for the account that wants the agreement. */
 export const agreementReturn = rawForAnyone({
   summary: 'Where a payment provider sends the browser back to after an agreement.',
-  handle: async ({ site: { sql, config, sessionSecret: secret, desk, report }, params, visit }) => {
-    const { method = '', token = '' } = params;
-    const owner = await accountOfAgreement(desk, method, token);
-    if (owner === null) throw new ApiError('not_found');
-    const isSecure = config.publicUrl.startsWith('https:');
-    const user = await sessionUser(sql, visit.cookie, { secret, isSecure });
-    if (user?.id !== owner) return said('stranger');
-    const agreement = await concludeAgreement(desk, method, token).catch((error: unknown) => {
-      report('an agreement was not concluded', error);
-      throw new ApiError('payment_provider_failed', { cause: error });
-    });
-    return said(agreement?.state === 'active' ? 'active' : 'other');
+  handle: ({ params: { method = '', token = '' } }) => {
+    const page = `/agreements/${encodeURIComponent(method)}/${encodeURIComponent(token)}`;
+    return new Response(null, { status: 303, headers: { location: page } });
   },
 });
-
-function said(outcome: keyof typeof outcomes): Response {
-  const [english, bangla] = outcomes[outcome];
-  const page = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>AK AI CORE</title><h1>AK AI CORE</h1><p>${english}</p><p lang="bn">${bangla}</p></html>`;
-  return new Response(page, {
-    status: outcome === 'stranger' ? 403 : 200,
-    headers: {
-      'content-type': 'text/html; charset=utf-8',
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-    },
-  });
-}

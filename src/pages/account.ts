@@ -65,14 +65,14 @@ async function act(
   const form = new URLSearchParams(await c.req.text());
   const [token, password] = [form.get('token') ?? '', form.get('password')];
   const { least, most } = passwordLength;
-  // The browser has said so before.
+  // The browser has said so before, in whatever language it speaks.
   if (password !== null && (password.length < least || password.length > most))
     return show(
       c,
       config,
       language,
       textsOf(language).newPasswordTitle,
-      passwordForm(c, language, token),
+      passwordForm(c, language, token, textsOf(language).passwordLength),
       400,
     );
   try {
@@ -111,10 +111,16 @@ function confirmForm(c: Context, language: Language): Html {
 </form>`;
 }
 
-function passwordForm(c: Context, language: Language, token = c.req.query('token') ?? ''): Html {
+function passwordForm(
+  c: Context,
+  language: Language,
+  token = c.req.query('token') ?? '',
+  wrong = '',
+): Html {
   const texts = textsOf(language);
   const { least, most } = passwordLength;
   return html`<div class="hero"><h1>${texts.newPasswordTitle}</h1><p id="rule">${texts.newPasswordText}</p></div>
+${wrong ? html`<p class="notice" role="alert">${wrong}</p>` : ''}
 <form class="form" method="post" action="/account/password">
 <input type="hidden" name="token" value="${token}">
 <label for="password">${texts.newPassword}</label>

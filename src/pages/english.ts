@@ -1,4 +1,4 @@
-/** What the pages say in English. `texts.test.ts` holds both languages to the same keys and places to fill in. */
+/** What the pages say in English. `pages.test.ts` holds both languages to the same keys and places to fill in. */
 
 export const english = {
   language: 'English',
@@ -96,6 +96,20 @@ export const english = {
   paymentWallet: 'Sent with',
   paymentSender: 'The number you sent from, or its last 4 digits',
   paymentSubmit: 'Hand in',
+  paymentNotTaken: 'The TrxID could not be taken. Look at what you entered.',
+  agreedTitle: 'Automatic top-up is agreed',
+  agreed:
+    'From now on your wallet can be topped up by itself, as you have set it. You may close this page.',
+  strangerTitle: 'Sign in to the account that asked for this',
+  stranger:
+    'Sign in, in this browser, to the account that wants the automatic top-up, then load this page again. Until then nothing is agreed.',
+  notAgreedTitle: 'No agreement was made',
+  notAgreed: 'Nothing will be charged by itself. You may begin again whenever you like.',
+  agreementSilentTitle: 'The provider does not answer',
+  agreementSilent:
+    'Whether the automatic top-up is agreed is not known yet. Load this page again in a few minutes.',
+  passwordLength: 'This password is too short or too long: it needs 8 to 128 characters.',
+  operatorSays: 'What the operator wrote: {words}',
 } as const;
 
 export type Texts = { readonly [K in keyof typeof english]: string };

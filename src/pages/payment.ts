@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Desk } from '../payments/desk.ts';
 import { manualAccounts } from '../payments/manual.ts';
 import type { Payment, PaymentState } from '../payments/payment.ts';
+import { inBangla, nameIn, reasonText } from '../payments/reason_text.ts';
 import { formatTaka } from '../payments/taka.ts';
 import { handInBy, type PaymentView, viewPayment } from '../payments/visitor.ts';
 import { formatUsd, type Nano } from '../wallet/money.ts';
@@ -24,7 +25,7 @@ export function addPaymentPages(app: Hono, config: Config, desk: Desk): void {
     const language = visitorLanguage(c);
     const title = `${titleOf(language, view)} · AK AI CORE`;
     if (formPolicy) c.header('content-security-policy', formPolicy);
-    return sendPage(c, config, { language, title, main: content(language, view, refused) });
+    return sendPage(c, config, { language, title, main: paymentMain(language, view, refused) });
   };
   app.get('/payments/:token', async (c) => {
     const view = await viewPayment(desk, accounts, c.req.param('token'));
@@ -92,9 +93,15 @@ function dhaka(moment: Date, language: Language): string {
   });
 }
 
-function content(language: Language, view: PaymentView, refused: RefusedClaim | null): Html {
+/** All of the page but its frame. */
+export function paymentMain(
+  language: Language,
+  view: PaymentView,
+  refused: RefusedClaim | null,
+): Html {
   const texts = textsOf(language);
-  const { payment, methodName: method } = view;
+  const { payment } = view;
+  const method = nameIn(language, view.methodName);
   const [title, text] = heads[payment.state];
   const values = {
     method,
@@ -110,21 +117,31 @@ function content(language: Language, view: PaymentView, refused: RefusedClaim | 
 <p class="over">${titleOf(language, view)}</p>
 <h1 role="status">${fill(texts[title], values)}</h1>
 <p>${fill(byHand ? texts.paymentByHandText : sentence, values)}</p>
-${payment.reason && !byHand ? html`<p lang="en">${payment.reason}</p>` : ''}
+${byHand ? '' : why(language, payment)}
 </div>
 ${goOn ? html`<p class="act"><a class="button" href="${goOn}">${fill(texts.paymentContinue, values)}</a></p>` : ''}
 ${byHand ? handIn(language, view, refused) : ''}
-<section><dl class="rows">${rows(texts, view).map(
-    ([name, value]) => html`<div><dt>${name}</dt><dd lang="en" translate="no">${value}</dd></div>`,
+<section><dl class="rows">${rows(language, view).map(
+    ([name, value]) => html`<div><dt>${name}</dt><dd translate="no">${value}</dd></div>`,
   )}</dl></section>`;
 }
 
-function rows(texts: Texts, { payment, methodName }: PaymentView): [string, string][] {
+/** A person's own words are shown as they were written. */
+function why(language: Language, payment: Payment): Html | '' {
+  const reason = reasonText(payment, language);
+  if (reason === null) return '';
+  const isTranslated = inBangla(payment.reason ?? '') !== null;
+  if (language === 'en' || isTranslated) return html`<p>${reason}</p>`;
+  return html`<p>${fill(textsOf(language).operatorSays, { words: `“${reason}”` })}</p>`;
+}
+
+function rows(language: Language, { payment, methodName }: PaymentView): [string, string][] {
+  const texts = textsOf(language);
   const { amount, fee, bonus, credit, rate, trxId, invoice } = payment;
   const decimals = (rate / 1e6).toString();
   const row = (name: string, value: string): [string, string] => [name, value];
   return [
-    [texts.paymentAmount, `৳${formatTaka(amount)} · ${methodName}`],
+    [texts.paymentAmount, `৳${formatTaka(amount)} · ${nameIn(language, methodName)}`],
     ...(fee > 0 ? [row(texts.paymentFee, `৳${formatTaka(fee)}`)] : []),
     [texts.paymentRate, fill(texts.paymentRateText, { rate: decimals })],
     [texts.paymentCredit, `$${formatUsd(credit)}`],
@@ -140,7 +157,12 @@ function handIn(
   refused: RefusedClaim | null,
 ): Html {
   const texts = textsOf(language);
-  const { why, given } = refused ?? { why: '', given: { wallet: '', trxId: '', sender: '' } };
+  const { why: english, given } = refused ?? {
+    why: '',
+    given: { wallet: '', trxId: '', sender: '' },
+  };
+  const wrong =
+    language === 'bn' && english ? (inBangla(english) ?? texts.paymentNotTaken) : english;
   const wallets = [...new Set(instructions.map(({ wallet }) => wallet))];
   return html`<section><h2>${texts.paymentSend}</h2>
 <ul>${instructions.map(
@@ -148,11 +170,11 @@ function handIn(
       html`<li>${language === 'bn' ? bangla : english}${note ? html` <em>${note}</em>` : ''}</li>`,
   )}</ul></section>
 <section><h2>${texts.paymentHandIn}</h2>
-${why ? html`<p class="notice" role="alert" lang="en">${why}</p>` : ''}
+${wrong ? html`<p class="notice" role="alert">${wrong}</p>` : ''}
 <form method="post" class="fields">
 <label>${texts.paymentWallet}<select name="wallet" required>${wallets.map(
     (name) =>
-      html`<option value="${name.toLowerCase()}"${given.wallet === name.toLowerCase() ? ' selected' : ''}>${name}</option>`,
+      html`<option value="${name.toLowerCase()}"${given.wallet === name.toLowerCase() ? ' selected' : ''}>${nameIn(language, name)}</option>`,
   )}</select></label>
 <label>TrxID<input name="trx_id" value="${given.trxId}" required maxlength="40" autocomplete="off" autocapitalize="characters" spellcheck="false"></label>
 <label>${texts.paymentSender}<input name="sender" value="${given.sender}" maxlength="20" inputmode="tel" autocomplete="tel"></label>

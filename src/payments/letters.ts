@@ -1,5 +1,6 @@
 /** Mails about payments, in the language of their owner. */
 import type { Letter } from '../mail/compose.ts';
+import { reasonText } from './reason_text.ts';
 import { type Language, type PaymentRecord, receiptText } from './receipt.ts';
 import { formatTaka } from './taka.ts';
 
@@ -54,10 +55,10 @@ export function paymentLetter(record: PaymentRecord, news: News, url: string): L
   const [subject, ...paragraphs] = (language === 'bn' ? bangla : english)[news];
   const isCredited = news === 'credited' || news === 'refunded';
   const text = receiptText(record, language);
-  const reason = news === 'failed' && payment.reason ? [payment.reason] : [];
+  const why = news === 'failed' ? reasonText(payment, language) : null;
   return {
     subject: fill(subject),
-    paragraphs: [...paragraphs.map(fill), ...reason],
+    paragraphs: [...paragraphs.map(fill), ...(why ? [why] : [])],
     facts: isCredited
       ? [...text.facts, ...text.amounts, text.total, ...text.refunds]
       : [...text.facts, ...text.amounts.slice(0, 1)],

@@ -273,8 +273,8 @@ async function ask(call: Call, { providerId }: PaymentFacts): Promise<Truth> {
   try {
     return truthIn(await call('verify-payment', { invoice_id: providerId }));
   } catch (error) {
-    if (error instanceof ProviderSilent) return bareTruth('unknown', error.message, error.evidence);
-    throw error;
+    if (!(error instanceof ProviderSilent)) throw error;
+    return bareTruth('unknown', 'UddoktaPay does not answer at the moment.', error.evidence);
   }
 }
 
