@@ -61,6 +61,7 @@ const Quirks = z.strictObject({
   temperature: z.tuple([z.number(), z.number()]).optional(),
   toolChoices: z.array(z.enum(['none', 'required', 'named'])).optional(),
   strictTools: z.literal(false).optional(),
+  customTools: z.literal(false).optional(),
   shortCallIds: z.literal(true).optional(),
   alternatingRoles: z.literal(true).optional(),
   streamedTools: members.optional(),
@@ -74,6 +75,7 @@ const Quirks = z.strictObject({
     .optional(),
   reasoningMember: z.enum(['reasoning_content', 'reasoning', 'content']).optional(),
   streamsOnly: z.array(z.string().min(1)).optional(),
+  wholeUpTo: z.int().positive().optional(),
   keyHeader: z.literal('api-key').optional(),
   errors: z.record(z.string(), z.enum(['key', 'rate', 'failed'])).optional(),
 });

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { providerEntries } from '../catalogue/catalogue.ts';
 import { type Dialect, Unreadable } from './dialect.ts';
 import { dialectOf, dialects } from './dialects.ts';
+import { type Fields, fields } from './members.ts';
 import { errorMessage } from './openai.ts';
 
 function dialectAt(provider: string): Dialect {
@@ -86,5 +87,95 @@ describe('a provider with quirks', () => {
     assert.equal(dialectAt('deepseek').readWhole('not JSON', body), 'not JSON');
     const failed = '{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}';
     assert.throws(() => dialectAt('minimax').readWhole(failed, body), Unreadable);
+  });
+});
+
+/** Chunks as a client gets them. */
+function mended(chunks: readonly object[]): Fields[] {
+  const reader = dialectAt('deepseek').readStream(10_000, { text: '{}', parsed: {} });
+  return chunks.map((chunk) => reader.mend?.({ ...chunk }) ?? {});
+}
+
+function delta(tool_calls: readonly object[]): object {
+  return { choices: [{ index: 0, delta: { role: 'assistant', tool_calls }, finish_reason: null }] };
+}
+
+/** What the SDKs make of the pieces: id, name and arguments by index; a piece without an index is an error. */
+function callsIn(chunks: readonly Fields[]): Map<number, { id: unknown; text: string }> {
+  const calls = new Map<number, { id: unknown; text: string }>();
+  for (const { choices } of chunks)
+    for (const { index, id, type, function: named } of deltaCalls(choices)) {
+      assert.ok(typeof index === 'number');
+      const before = calls.get(index);
+      if (before && id !== undefined) assert.equal(id, before.id);
+      if (!before) assert.ok(typeof id === 'string' && type === 'function' && fields(named).name);
+      const text = `${before?.text ?? ''}${fields(named).arguments ?? ''}`;
+      calls.set(index, { id: before?.id ?? id, text });
+    }
+  return calls;
+}
+
+function deltaCalls(choices: unknown): Fields[] {
+  const [choice] = Array.isArray(choices) ? choices : [];
+  const { tool_calls } = fields(fields(choice).delta);
+  return Array.isArray(tool_calls) ? tool_calls.map(fields) : [];
+}
+
+describe('a stream that OpenAI would not send', () => {
+  const named = (id: unknown, text: string, more: object = {}) => ({
+    ...(id === undefined ? {} : { id }),
+    ...more,
+    function: { name: 'f', arguments: text },
+  });
+
+  test('has two calls under one index: they are kept apart by their ids', () => {
+    const calls = callsIn(
+      mended([
+        delta([named('a', '{"x":', { index: 0 })]),
+        delta([{ index: 0, function: { arguments: '1}' } }]),
+        delta([named('b', '{}', { index: 0 })]),
+        delta([{ index: 0, function: { arguments: ' ' } }]),
+      ]),
+    );
+    assert.deepEqual(
+      [...calls.values()],
+      [
+        { id: 'a', text: '{"x":1}' },
+        { id: 'b', text: '{} ' },
+      ],
+    );
+  });
+
+  test('has calls without ids, or with another id in each piece: they keep the first', () => {
+    const calls = callsIn(
+      mended([
+        delta([named(undefined, '{', { index: 0 }), named('', '{', { index: 1 })]),
+        delta([{ index: 0, id: 'later', function: { arguments: '}' } }]),
+        delta([{ index: 1, id: '', function: { arguments: '}' } }]),
+      ]),
+    );
+    const [first, second] = [...calls.values()];
+    assert.deepEqual([first?.text, second?.text], ['{}', '{}']);
+    assert.ok(first?.id && second?.id && first.id !== second.id);
+    const message = { role: 'assistant', content: null, tool_calls: [named(undefined, '{}')] };
+    const text = JSON.stringify({ choices: [{ index: 0, message, finish_reason: 'tool_calls' }] });
+    const answer = dialectAt('ollama').readWhole(text, { text: '{}', parsed: {} });
+    assert.match(answer, /"id":"call_/);
+  });
+
+  test('does not say who speaks, or that it is not finished; and has an end that nobody knows', () => {
+    const choice = (finish_reason: unknown, more: object) => ({
+      choices: [{ index: 0, finish_reason, ...more }],
+    });
+    const [first, second, last, usage] = mended([
+      choice('', { delta: { content: 'a' } }),
+      choice(null, { delta: { content: 'b' } }),
+      choice('max_time', { delta: {} }),
+      { object: 'chat.completion.chunk', usage: { prompt_tokens: 1 } },
+    ]);
+    assert.deepEqual(first, choice('', { delta: { role: 'assistant', content: 'a' } }));
+    assert.deepEqual(second, choice(null, { delta: { content: 'b' } }));
+    assert.deepEqual(last, choice('stop', { delta: {}, native_finish_reason: 'max_time' }));
+    assert.deepEqual(usage?.choices, []);
   });
 });

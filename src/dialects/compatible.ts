@@ -2,14 +2,14 @@
 import { ChunkMender, mendAnswer } from './compatible_answer.ts';
 import { quirkEdits } from './compatible_request.ts';
 import { gathered } from './compatible_whole.ts';
-import { type ChatBody, type Dialect, Unreadable } from './dialect.ts';
+import { type ChatBody, type ChatTarget, type Dialect, Unreadable } from './dialect.ts';
 import { editMembers, fields } from './members.ts';
-import { chatEdits, openai } from './openai.ts';
+import { chatEdits, clientLimit, openai } from './openai.ts';
 import { constraintEdits } from './openai_model.ts';
 import type { ErrorMeaning, Quirks } from './quirks.ts';
 
 export function compatible(quirks: Quirks): Dialect {
-  const { keyHeader, errors, streamsOnly } = quirks;
+  const { keyHeader, errors } = quirks;
   return {
     ...openai,
     headers: (apiKey) => (keyHeader ? [keyHeader, apiKey] : openai.headers(apiKey)),
@@ -18,7 +18,7 @@ export function compatible(quirks: Quirks): Dialect {
       return editMembers(text, parsed, {
         ...chatEdits(body, target),
         ...quirkEdits(parsed, quirks),
-        ...(streamsOnly?.includes(target.upstreamModel) ? asStream : {}),
+        ...(mustStream(body, target, quirks) ? asStream : {}),
         ...constraintEdits(parsed, target.constraints),
       });
     },
@@ -30,6 +30,15 @@ export function compatible(quirks: Quirks): Dialect {
     readStream: (mostEventBytes, body) => new ChunkMender(mostEventBytes, hidesReasoning(body)),
     errorMeaning: (body) => (errors ? meaningOf(body, errors) : null),
   };
+}
+
+function mustStream(
+  { parsed }: ChatBody,
+  { upstreamModel, cap }: ChatTarget,
+  { streamsOnly, wholeUpTo = Number.POSITIVE_INFINITY }: Quirks,
+): boolean {
+  if (streamsOnly?.includes(upstreamModel)) return true;
+  return (cap ?? clientLimit(parsed) ?? 0) > wholeUpTo;
 }
 
 const asStream = { stream: 'true', stream_options: '{"include_usage":true}' };

@@ -88,6 +88,8 @@ function reasoningEdits(parsed: Fields, { reasoning: form }: Quirks): Edits {
 function toolEdits(tools: readonly unknown[], wanted: unknown, quirks: Quirks): Edits {
   const edits: Record<string, string | null> = {};
   let offered = tools;
+  if (quirks.customTools === false && tools.some((tool) => fields(tool).type !== 'function'))
+    throw new Unsupported('This provider knows no tools but functions.', 'tools');
   if (quirks.toolChoices) {
     const { choice, allowed } = choiceOf(wanted);
     if (choice === 'none' && !quirks.toolChoices.includes('none'))

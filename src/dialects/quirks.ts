@@ -21,6 +21,8 @@ export interface Quirks {
   readonly toolChoices?: readonly ('none' | 'required' | 'named')[];
   /** It does not hold tools to their schema, and may refuse being asked to. */
   readonly strictTools?: false;
+  /** It knows tools that are functions, and no others. */
+  readonly customTools?: false;
   /** Ids of calls must have nine letters or digits. */
   readonly shortCallIds?: true;
   /** User and assistant must take turns. */
@@ -45,11 +47,13 @@ export interface Quirks {
   readonly keyHeader?: 'api-key';
   /** Models, by its own names, that answer as streams alone: asked for one, and made whole. */
   readonly streamsOnly?: readonly string[];
+  /** Most tokens of output that it gives in one piece: where more are allowed it is asked for a stream, which is made whole. */
+  readonly wholeUpTo?: number;
   /** By the `code` or `type` of an error, where its status tells something else. */
   readonly errors?: Readonly<Record<string, ErrorMeaning>>;
 }
 
-/** Book-keeping and tuning that OpenAI alone has: others ignore it at best. */
+/** What OpenAI alone has: others ignore it at best. */
 export const openaiOnly: readonly string[] = [
   'store',
   'metadata',
@@ -59,6 +63,8 @@ export const openaiOnly: readonly string[] = [
   'prompt_cache_key',
   'safety_identifier',
   'modalities',
+  'functions',
+  'function_call',
 ];
 
 /** What those have in common that serve open weights, or made their form after OpenAI's earlier one. */
@@ -66,6 +72,7 @@ export const usualQuirks = {
   developerRole: false,
   lacks: openaiOnly,
   strictTools: false,
+  customTools: false,
   toolChoices: ['none', 'required', 'named'],
   reasoningMember: 'reasoning_content',
 } as const satisfies Quirks;

@@ -13,7 +13,7 @@ export class StreamError extends Error {}
 export interface EventReader {
   /**
    * A chunk of these events as OpenAI has it: the same object where it is so. It changes what stands around a generated text
-   * alike, whatever the text is. Left out where events need no mending.
+   * alike, whatever the text is, but for the role in the first piece of a choice. Left out where events need no mending.
    */
   mend?(chunk: Fields): Fields;
   /** @throws StreamError */

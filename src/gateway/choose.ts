@@ -192,7 +192,7 @@ export class Routes {
     const replaced = asker.replaceRetired ? this.#replaced(asked, asker) : null;
     if (replaced) return replaced;
     const { own } = asker;
-    const isPlain = asked.preferences === null && asked.sounds === 0;
+    const isPlain = asked.preferences === null && asked.sounds + asked.images === 0;
     if (own === null && isPlain && asked.fallbackModels.length === 0) {
       const model = this.#catalogue.find(asked.model);
       const route = model && this.#routeOf(model);

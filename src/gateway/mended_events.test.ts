@@ -106,8 +106,11 @@ describe('events of a provider with quirks', () => {
           const [chunks, generated] = relayed('deepseek', bytes, []);
           assert.deepEqual(
             chunks,
-            pieces.map(([thought, text]) => ({
-              ...chunkOf(thought ? { content: null, reasoning: text } : { content: text }),
+            pieces.map(([thought, text], at) => ({
+              ...chunkOf({
+                ...(at === 0 ? { role: 'assistant' } : {}),
+                ...(thought ? { content: null, reasoning: text } : { content: text }),
+              }),
               id: 'ours',
               model: 'a/b',
             })),

@@ -178,6 +178,7 @@ export interface Excluded {
 }
 
 const unpricedSound = 'without a price for sound';
+const blind = 'for text alone';
 
 /** @param excluded why each offer is not asked, never empty */
 export function nobodyLeft(excluded: readonly Excluded[]): ApiError {
@@ -186,13 +187,18 @@ export function nobodyLeft(excluded: readonly Excluded[]): ApiError {
       message: `Audio input is not available for this model: ${unpricedSound}.`,
       param: 'messages',
     });
+  if (excluded.every(({ reason }) => reason === blind))
+    return new ApiError('invalid_request', {
+      message: `${excluded[0]?.model} takes no images: it is ${blind}.`,
+      param: 'messages',
+    });
   const reasons = excluded.map(({ provider, reason }) => `${provider} is ${reason}`);
   const message = `No allowed providers are available for this request: ${reasons.join('; ')}.`;
   return new ApiError('no_allowed_provider', { message, param: 'provider', details: { excluded } });
 }
 
 /**
- * Why this offer is not to be asked, by the client's wish or for want of a price; null where it is.
+ * Why this offer is not to be asked, by the client's wish, for want of a price, or because it sees no images; null where it is.
  * @param known every parameter that some model understands: what none does says nothing about an offer
  */
 export function exclusion(
@@ -204,6 +210,7 @@ export function exclusion(
   const { only, ignore, order, allowFallbacks, requireParameters, maxPrice } =
     request.preferences ?? noPreferences;
   if (request.sounds > 0 && offer.prices.audioInput === null) return unpricedSound;
+  if (request.images > 0 && !model.inputModalities.includes('image')) return blind;
   if (only && !only.has(offer.provider)) return 'not in provider.only';
   if (ignore.has(offer.provider)) return 'in provider.ignore';
   if (!allowFallbacks && order.length > 0 && !order.includes(offer.provider))

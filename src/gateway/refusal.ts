@@ -51,7 +51,7 @@ interface Asked {
 
 /** Reads what the provider says to an answer that is not 200. @param asked JSON of the request that it got */
 export async function refusalOf(
-  call: UpstreamCall,
+  call: Pick<UpstreamCall, 'status' | 'text' | 'header'>,
   { origin, dialect, keys }: Asked,
   asked: string,
 ): Promise<Refusal> {
@@ -129,12 +129,12 @@ function messageOf(body: string): string {
 const longestWaitMs = 3_600_000;
 
 /** Seconds or a date, or Azure's milliseconds; in ms. */
-function retryAfter(call: UpstreamCall): number | null {
+function retryAfter(call: Pick<UpstreamCall, 'header'>): number | null {
   const wait = retryAfterAsSaid(call);
   return wait === null ? null : Math.min(wait, longestWaitMs);
 }
 
-function retryAfterAsSaid(call: UpstreamCall): number | null {
+function retryAfterAsSaid(call: Pick<UpstreamCall, 'header'>): number | null {
   const ms = Number(call.header('retry-after-ms') || Number.NaN);
   if (ms >= 0) return ms;
   const text = call.header('retry-after');

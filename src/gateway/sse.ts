@@ -139,7 +139,8 @@ export class ChatEvents {
     const name = generatedNames.find((known) => typeof given[known] === 'string' && given[known]);
     // It may have another name since it was mended.
     const own = name && generatedNames.find((known) => delta[known] === given[name]);
-    if (!name || !own) return;
+    // Who speaks is added to the first piece alone.
+    if (!name || !own || given.role !== delta.role) return;
     const padded = typeof chunkIn.obfuscation === 'string';
     const second = padded ? 'obfuscation' : given.reasoning_details ? 'text' : null;
     const from = templateOf(eventIn, name, second);

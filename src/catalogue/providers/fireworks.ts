@@ -8,7 +8,8 @@ export const fireworks: ProviderEntry = {
   baseUrl: 'https://api.fireworks.ai/inference/v1',
   tokenLimitField: 'max_tokens',
   cacheCounted: 'inside',
-  quirks: usualQuirks,
+  // Longer answers it refuses to give in one piece.
+  quirks: { ...usualQuirks, wholeUpTo: 4096 },
   offers: [
     {
       model: 'deepseek/deepseek-v4.1-flash-1017',

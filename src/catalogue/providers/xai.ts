@@ -11,6 +11,7 @@ export const xai: ProviderEntry = {
   completionExcludesReasoning: true,
   quirks: {
     lacks: [...openaiOnly, 'frequency_penalty', 'presence_penalty', 'logit_bias', 'stop'],
+    customTools: false,
     reasoningMember: 'reasoning_content',
   },
   offers: [
