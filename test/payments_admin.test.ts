@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { parseArgs } from 'node:util';
 import { paymentCommands } from '../src/commands/payments.ts';
 import { loadConfig } from '../src/config.ts';
-import { startInstallation } from './installation.ts';
+import { runAkai, startInstallation } from './installation.ts';
 import { member, newVisitor, refused, Visitor, visitorPassword } from './site_visitor.ts';
 
 const env = { MANUAL_PAYMENTS: 'bkash:send_money:01700000000:Send Money only' };
@@ -132,11 +132,20 @@ const config = loadConfig({ ...env, DATA_DIR: installation.dataDir }, []);
 
 /** A command as `akai` runs it, in this process: there are many of them. */
 async function shell(name: string, ...words: string[]): Promise<Record<string, unknown>> {
+  const { json } = await run(name, [...words, '--json']);
+  return JSON.parse(JSON.stringify(json));
+}
+
+/** What it prints for people. */
+async function said(name: string, ...words: string[]): Promise<string> {
+  return (await run(name, words)).text;
+}
+
+async function run(name: string, args: string[]) {
   const command = paymentCommands[`payment ${name}`];
   assert.ok(command);
-  const given = parseArgs({ args: words, options: command.options });
-  const { json } = await command.run(given, config, () => {});
-  return JSON.parse(JSON.stringify(json));
+  const options = { ...command.options, json: { type: 'boolean' } } as const;
+  return command.run(parseArgs({ args, options }), config, () => {});
 }
 
 test('the shell does the same: list, show, accept by two, reject, rules, refunds', async () => {
@@ -165,6 +174,24 @@ test('the shell does the same: list, show, accept by two, reject, rules, refunds
   const refund = await shell('refund', '--id', id, '--taka', '100', '--reason', 'asked for');
   assert.equal(refund.state, 'needs_review');
   assert.equal(member(await shell('refunds', '--open'), 'refunds', '0', 'id'), refund.id);
+
+  const story = await said('show', '--id', id);
+  assert.match(story, /^Payment \S+ of ৳400\.00 by manual, invoice \w+, is credited\.\n/);
+  assert.match(story, /\nWhat happened:\n(?: {4}\S+Z {2}\S+: .+\.\n)+ {4}\S+Z {2}\S+: .+\.$/);
+  assert.match(story, / rahim: approved ৳400\.00 by BKASH:CK250NROQ6\.\n/);
+  assert.doesNotMatch(story, /null|undefined|NaN/);
+  const short = await claimed(visitor, 'CK250NROQ8', 200);
+  const meant = ['--id', short, '--taka', '150', '--trx', 'CK250NROQ8', '--by', 'karim'];
+  await assert.rejects(
+    shell('accept', ...meant),
+    /^ApiError: ৳200\.00 were ordered, for \$[\d.]+\. For ৳150\.00 another payment in its place gives \$[\d.]+\. Nothing was done: say --yes/,
+  );
+  const env = { DATA_DIR: installation.dataDir };
+  const no = await runAkai(['payment', 'accept', ...meant], env, { input: 'n\n' });
+  assert.equal(no.code, 1);
+  assert.match(no.stderr, /gives \$[\d.]+\. Is that meant\? \[y\/N\] .*Nothing was done/s);
+  const corrected = await shell('accept', ...meant, '--yes');
+  assert.deepEqual([corrected.state, corrected.taka, corrected.corrects], ['credited', 150, short]);
 
   const other = await claimed(visitor, 'CK250NROQ7', 100);
   const rejected = await shell('reject', '--id', other, '--reason', 'No such money came in.');

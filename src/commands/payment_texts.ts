@@ -19,9 +19,18 @@ export function paymentSaid(payment: Payment): Said {
 }
 
 export function reviewLines(payment: ReviewedPayment): string[] {
-  const { accountAgeDays, creditedBefore, rejectedBefore, claims, approvals } = payment;
+  return [paymentLine(payment), ...reviewDoubts(payment)];
+}
+
+/** What tells honest payments from others. */
+export function reviewDoubts({
+  accountAgeDays,
+  creditedBefore,
+  rejectedBefore,
+  claims,
+  approvals,
+}: ReviewedPayment): string[] {
   return [
-    paymentLine(payment),
     `    account of ${accountAgeDays} days, ${creditedBefore} credited, ${rejectedBefore} rejected`,
     ...claims.map(({ trxId, payerShown, belongsTo, alsoClaimedBy, senderAccounts }) => {
       const doubts = [

@@ -37,8 +37,9 @@ import { changesFrom, currentRules, setRules } from '../payments/rules.ts';
 import { formatTaka, parseTaka, TakaError } from '../payments/taka.ts';
 import { tellOwner } from '../payments/tell_owner.ts';
 import { resolveReceipt, unmatchedReceipts } from '../payments/unmatched.ts';
-import { formatUsd } from '../wallet/money.ts';
 import { readMoment } from './moment.ts';
+import { agreedAmount } from './payment_agreed.ts';
+import { paymentStory } from './payment_story.ts';
 import { paymentLine, paymentSaid, refundLine, refundSaid, reviewLines } from './payment_texts.ts';
 import type { Said } from './said.ts';
 
@@ -103,9 +104,17 @@ export const paymentCommands: Readonly<Record<string, PaymentCommand>> = {
     ),
   },
   'payment accept': {
-    usage: '--id ID --taka AMOUNT [--trx TRXID] [--received-at ISO-DATE] [--by NAME]',
-    sentence: 'Credit what came in for a payment that needs a person; large ones by hand need two.',
-    options: { id: string, taka: string, trx: string, 'received-at': string, by: string },
+    usage: '--id ID --taka AMOUNT [--trx TRXID] [--received-at ISO-DATE] [--yes] [--by NAME]',
+    sentence:
+      'Credit what came in for a payment that needs a person; large ones by hand need two. Another amount than was ordered is asked about.',
+    options: {
+      id: string,
+      taka: string,
+      trx: string,
+      'received-at': string,
+      yes: flag,
+      by: string,
+    },
     run: withDesk(accept),
   },
   'payment reject': {
@@ -274,22 +283,17 @@ async function show({ desk, option }: Work): Promise<Said> {
   if (!payment) throw new ApiError('not_found', { message: 'There is no such payment.' });
   const timeline = await evidenceOf(desk.sql, id);
   const own = await listRefunds(desk.sql, { open: false, payment: id, most: 1000 });
-  const lines = timeline.map(
-    ({ at, kind, actor, sentence }) =>
-      `    ${at.toISOString()}  ${kind}  ${actor}  ${sentence ?? ''}`,
-  );
-  const gives = `    gives $${formatUsd(payment.credit)} and a bonus of $${formatUsd(payment.bonus)}`;
   return {
     json: {
       ...reviewJson(payment),
       refunds: own.map(refundJson),
       timeline: timeline.map(timelineJson),
     },
-    text: [...reviewLines(payment), gives, ...own.map(refundLine), ...lines].join('\n'),
+    text: paymentStory(payment, own, timeline),
   };
 }
 
-async function accept({ desk, option, who }: Work): Promise<Said> {
+async function accept({ desk, option, given: { values }, who }: Work): Promise<Said> {
   const received = takaIn(option);
   if (received === null) throw wrong('taka', 'Say what came in: --taka.');
   const text = option('received-at');
@@ -297,6 +301,8 @@ async function accept({ desk, option, who }: Work): Promise<Said> {
   if (text !== null && !receivedAt)
     throw wrong('received-at', '--received-at takes a moment such as 2027-06-30T18:00:00+06:00.');
   const paymentId = idIn(option);
+  const answers = { isYes: values.yes === true, isJson: values.json === true };
+  await agreedAmount(desk, paymentId, received, answers);
   const given = { paymentId, received, trxId: option('trx'), receivedAt, who };
   const { payment, approvals, needed: needs } = await acceptPayment(desk, given);
   const json = { ...paymentJson(payment), approvals, approvalsNeeded: needs };

@@ -22,8 +22,7 @@ export async function correct(
   received: Paisa,
   who: string,
 ): Promise<Payment> {
-  const rules = await rulesNamed(sql, first.rules);
-  const { fee, credit, bonus } = priceOf(rules, first.method, first.rate, received);
+  const { fee, credit, bonus } = await creditFor(sql, first, received);
   if (credit === 0)
     throw new ApiError('payment_conflict', { message: 'This amount gives no credit.' });
   const id = timeOrderedId();
@@ -49,4 +48,13 @@ export async function correct(
   const sentence = `It stands in the place of a payment of ৳${formatTaka(first.amount)}.`;
   await note(sql, id, { kind: 'created', actor: who, sentence, detail: { payment: first.id } });
   return made;
+}
+
+/** What another amount gives, by the rules and at the rate of the payment. */
+export async function creditFor(
+  sql: Statements,
+  { rules, method, rate }: Payment,
+  received: Paisa,
+): Promise<ReturnType<typeof priceOf>> {
+  return priceOf(await rulesNamed(sql, rules), method, rate, received);
 }

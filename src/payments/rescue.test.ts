@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
-import { findPayment, type Payment } from './payment.ts';
+import { findPayment, type Payment, timelineOf } from './payment.ts';
 import { type Rescued, rescue } from './rescue.ts';
 import { acceptPayment } from './review.ts';
 import { evidenceOf } from './review_list.ts';
@@ -58,7 +58,13 @@ test('the transaction of another account is nobody else’s, credited or not', a
 test('what the provider knows nothing of is refused with its words, and nothing is claimed', async () => {
   const payment = await scene.begin(await scene.user());
   const none = await ask(payment.userId, 'ZZZ9999999');
-  assert.deepEqual([none.outcome, none.payment?.id], ['refused', payment.id]);
+  // Nor is the answer about a top-up that has nothing to do with it, unless the payer names one.
+  assert.deepEqual([none.outcome, none.payment], ['refused', null]);
+  assert.ok(
+    !(await timelineOf(desk.sql, payment.id)).some(({ sentence }) => /ZZZ9999999/.test(sentence)),
+  );
+  const named = await ask(payment.userId, 'ZZZ9999998', payment.id);
+  assert.equal(named.payment?.id, payment.id);
   assert.match(none.sentence, /knows no such transaction/);
   assert.equal((await findPayment(desk.sql, payment.id))?.state, 'pending');
 });
@@ -96,8 +102,13 @@ test('who has begun no payment, or asks too often, is told so; the payments of o
   const user = await scene.user();
   assert.match((await ask(user, 'CK250NROQ5')).sentence, /begun no payment/);
   await assert.rejects(ask(user, 'x'), { code: 'invalid_request', param: 'trxId' });
+  const many = await Promise.allSettled(
+    Array.from({ length: 14 }, (_, index) => ask(user, `CK250NS${100 + index}`)),
+  );
+  assert.ok(many.filter((each) => each.status === 'rejected').length >= 3, 'without any payment');
   const payment = await scene.begin(await scene.user());
-  await assert.rejects(ask(user, 'CK250NROQ5', payment.id), { code: 'not_found' });
+  const stranger = await scene.user();
+  await assert.rejects(ask(stranger, 'CK250NROQ5', payment.id), { code: 'not_found' });
   const tries = await Promise.allSettled(
     Array.from({ length: 14 }, (_, index) => ask(payment.userId, `CK250NR${100 + index}`)),
   );

@@ -2,6 +2,7 @@
  * "Paid but not credited?": the payer says which transaction it was, and the provider is asked. A TrxID alone credits nothing,
  * as anybody may have seen it: either the provider binds it to a payment of the account, or a person decides.
  */
+import { hasAttempt } from '../accounts/attempts.ts';
 import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { bareTrxId, claimFor, ownerOf } from './claims.ts';
@@ -27,8 +28,7 @@ export interface Rescued {
   readonly payment: Payment | null;
 }
 
-const mostTries = 10;
-const triesMs = 3_600_000;
+const tries = { most: 10, everyMs: 3_600_000 };
 /** Of the latest payments of an account, so many are asked about. */
 const mostPayments = 5;
 
@@ -43,52 +43,60 @@ export async function rescue(desk: Desk, call: RescueCall): Promise<Rescued> {
       param: 'trxId',
       message: 'Enter the TrxID from the message that your wallet sent, such as CK250NROQ5.',
     });
-  const candidates = await beginTry(desk, method, trxId, call);
-  const rescued = await tryAll(desk, method, trxId, call, candidates);
-  const about = rescued.payment ?? candidates[0];
-  if (about)
-    await note(desk.sql, about.id, {
-      kind: 'rescue',
-      actor: 'server',
-      sentence: rescued.sentence,
-      detail: { trxId, outcome: rescued.outcome },
+  // Counted by the account, which need have no payment at all: who guesses TrxIDs has begun none.
+  if (!(await hasAttempt(desk.sql, 'rescue by', call.userId, tries)))
+    throw new ApiError('rate_limit_exceeded', {
+      message: 'Too many transactions were asked about. Try again later, or write to support.',
+      retryAfterMs: tries.everyMs / tries.most,
     });
+  const candidates = await candidatesOf(desk, method, call);
+  const rescued = await tryAll(desk, method, trxId, call, candidates);
+  await noteTry(
+    desk,
+    trxId,
+    rescued,
+    call.paymentId === null ? null : (candidates[0] ?? null),
+    candidates,
+  );
   return rescued;
 }
 
-/** Counts the try, and returns the payments that it may be about, the latest first. */
-async function beginTry(
-  { sql: pool }: Desk,
+/** The payments that it may be about, the latest first. */
+async function candidatesOf(
+  { sql }: Desk,
   method: PaymentMethod,
-  trxId: string,
   { userId, paymentId }: RescueCall,
 ): Promise<readonly Payment[]> {
-  return pool.begin(async (sql) => {
-    await sql`SELECT 1 FROM users WHERE id = ${userId} FOR NO KEY UPDATE`;
-    const payments = await sql<Payment[]>`
-      SELECT ${paymentColumns(sql)} FROM payments p
-      WHERE user_id = ${userId} AND method = ${method.id} AND (${paymentId}::uuid IS NULL OR id = ${paymentId}::uuid)
-      ORDER BY id DESC LIMIT ${mostPayments}`;
-    const [first] = payments;
-    if (!first && paymentId !== null)
-      throw new ApiError('not_found', { message: 'There is no such payment.' });
-    const [use] = await sql<{ tries: number }[]>`
-      SELECT count(*)::int AS tries FROM payment_events e JOIN payments p ON p.id = e.payment
-      WHERE p.user_id = ${userId} AND e.kind = 'rescue' AND e.actor = 'user' AND e.at > now() - ${triesMs} * interval '1 ms'`;
-    if ((use?.tries ?? 0) >= mostTries)
-      throw new ApiError('rate_limit_exceeded', {
-        message: 'Too many transactions were asked about. Try again later, or write to support.',
-        retryAfterMs: triesMs,
-      });
-    if (first)
-      await note(sql, first.id, {
-        kind: 'rescue',
-        actor: 'user',
-        sentence: `You asked about transaction ${trxId}.`,
-        detail: { trxId },
-      });
-    return payments;
-  });
+  const payments = await sql<Payment[]>`
+    SELECT ${paymentColumns(sql)} FROM payments p
+    WHERE user_id = ${userId} AND method = ${method.id} AND (${paymentId}::uuid IS NULL OR id = ${paymentId}::uuid)
+    ORDER BY id DESC LIMIT ${mostPayments}`;
+  if (payments.length === 0 && paymentId !== null)
+    throw new ApiError('not_found', { message: 'There is no such payment.' });
+  return payments;
+}
+
+/** In the timeline of the payment that it is about; where it is about none, only the operator reads of it, at the latest one. */
+async function noteTry(
+  { sql }: Desk,
+  trxId: string,
+  { payment, sentence, outcome }: Rescued,
+  named: Payment | null,
+  [latest]: readonly Payment[],
+): Promise<void> {
+  const about = payment ?? named;
+  const detail = { trxId, outcome, said: sentence };
+  if (about) {
+    const asked = `You asked about transaction ${trxId}.`;
+    await note(sql, about.id, {
+      kind: 'rescue',
+      actor: 'user',
+      sentence: asked,
+      detail: { trxId },
+    });
+    await note(sql, about.id, { kind: 'rescue', actor: 'server', sentence, detail });
+  } else if (latest)
+    await note(sql, latest.id, { kind: 'rescue', actor: 'user', sentence: null, detail });
 }
 
 async function tryAll(
@@ -114,7 +122,7 @@ async function tryAll(
     return refused(
       `None of your payments by ${method.name} is without credit, and this transaction belongs to none of them.`,
     );
-  if (method.search) return searched(desk, method, trxId, open);
+  if (method.search) return searched(desk, method, trxId, call, open);
   if (latest.providerId !== null && method.id !== 'manual')
     return refused(
       `${method.name} does not call your payment of ${dayOf(latest)} paid${latest.reason ? `: ${latest.reason}` : '.'} If it was paid, it will be credited as soon as ${method.name} says so.`,
@@ -161,15 +169,18 @@ async function searched(
   desk: Desk,
   method: PaymentMethod,
   trxId: string,
+  { paymentId }: RescueCall,
   open: readonly Payment[],
 ): Promise<Rescued> {
   const truth = (await method.search?.(trxId)) ?? null;
-  if (truth?.state !== 'paid') return refused(whyNotFound(method, truth), open[0]);
-  if (truth.trxId !== trxId) return refused(`${method.name} named another transaction.`, open[0]);
-  if (truth.foreign) return refused(truth.foreign, open[0]);
+  // What fits none of the payments is about none of them, unless the payer named one.
+  const named = paymentId === null ? null : (open[0] ?? null);
+  if (truth?.state !== 'paid') return refused(whyNotFound(method, truth), named);
+  if (truth.trxId !== trxId) return refused(`${method.name} named another transaction.`, named);
+  if (truth.foreign) return refused(truth.foreign, named);
   const bound = open.find(({ invoice }) => invoice === truth.invoice);
   if (truth.invoice !== null && !bound)
-    return refused('This transaction was paid for another invoice.', open[0]);
+    return refused('This transaction was paid for another invoice.', named);
   if (bound) {
     const settled = await settle(desk, bound.id, { actor: 'user', truth });
     const owned = await told(desk, trxId, settled.userId);
@@ -183,7 +194,7 @@ async function searched(
   }
   const fitting = open.find(({ amount }) => amount === truth.amount);
   if (!fitting)
-    return refused('None of your payments that wait has the amount of this transaction.', open[0]);
+    return refused('None of your payments that wait has the amount of this transaction.', named);
   const reason = `${method.name} knows transaction ${trxId}, but not which payment it is for: a person looks at it.`;
   return forPerson(desk, fitting, trxId, reason);
 }
