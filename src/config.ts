@@ -99,6 +99,11 @@ export const settings = {
     'an address such as no-reply@akaicore.space or AK AI CORE <no-reply@akaicore.space>',
     'Who mails come from, such as AK AI CORE <no-reply@akaicore.space>; empty means no-reply at the host of PUBLIC_URL.',
   ),
+  providerKeyLimits: text(
+    'PROVIDER_KEY_LIMITS',
+    '',
+    'What your keys may do at their providers: providers parted by semicolons, and of each the limits of its keys in their order, parted by commas: requests a minute and, behind a slash, requests at a time, as in groq=600/20,60;openai=5000. One limit alone is that of each key. Counted by each process for itself.',
+  ),
   ownKeys: choice(
     'OWN_KEYS',
     ['auto', 'on', 'off'],

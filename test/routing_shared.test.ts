@@ -13,7 +13,7 @@ let groq: Hostile;
 let deepinfra: Hostile;
 let first: Installation;
 let second: Installation;
-let third: () => Promise<Installation>;
+let third: (more?: Readonly<Record<string, string>>) => Promise<Installation>;
 
 before(async () => {
   const database = stack.use(await openSharedDatabase());
@@ -28,7 +28,8 @@ before(async () => {
     FIRST_TOKEN_TIMEOUT_MS: '500',
     AKAI_SECRET: 'one secret for every server of these tests',
   };
-  third = async () => stack.use(await startInstallation({ databaseUrl: database.url, env }));
+  third = async (more = {}) =>
+    stack.use(await startInstallation({ databaseUrl: database.url, env: { ...env, ...more } }));
   [first, second] = await Promise.all([third(), third()]);
 });
 after(() => stack.disposeAsync());
@@ -125,6 +126,35 @@ test('a key that asked too often makes room for the next; all of them, for a 429
   const refused = await ask(first, only);
   assert.equal(refused.status, 429);
   assert.equal(refused.headers.get('retry-after'), '30');
+});
+
+test('a key asks no more than the operator lets it; what none may ask goes to another provider', async () => {
+  const limits = 'groq=2,1,1;deepinfra=/1';
+  const limited = await third({ PROVIDER_KEY_LIMITS: limits });
+  for (const hostile of [groq, deepinfra]) {
+    hostile.behave(good());
+    hostile.forget();
+  }
+  const only = { provider: { only: ['groq'] } };
+  for (let request = 0; request < 4; request += 1)
+    assert.equal((await ask(limited, only)).status, 200);
+  assert.deepEqual(keysAsked(groq).toSorted(), ['key-one', 'key-one', 'key-three', 'key-two']);
+  const refused = await ask(limited, only);
+  assert.equal(refused.status, 429);
+  const seconds = Number(refused.headers.get('retry-after'));
+  assert.ok(seconds > 0 && seconds <= 30, `Retry-After is ${seconds}`);
+  assert.equal((await ask(limited, { provider: { order: ['groq'] } })).status, 200);
+  assert.equal(groq.received.length, 4);
+  const gate = Promise.withResolvers<void>();
+  deepinfra.forget();
+  deepinfra.behave(() => [{ until: gate.promise }, ...json()]);
+  const alone = { provider: { only: ['deepinfra'] } };
+  const first = ask(limited, alone);
+  await deepinfra.request();
+  assert.equal((await ask(limited, alone)).status, 429);
+  gate.resolve();
+  assert.equal((await first).status, 200);
+  assert.equal(deepinfra.received.length, 1);
 });
 
 test('a stream that only says that it lives is given up for the next offer', async () => {

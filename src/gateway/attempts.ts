@@ -60,6 +60,7 @@ export async function firstAnswer<T>(
       }
       const tried: ProviderKey[] = [];
       let next: ProviderKey | null = target.keys.next(performance.now());
+      if (next === null) failures.mayNotAsk(target);
       while (next) {
         const key: ProviderKey = next;
         const call = gateway.upstreams.send(target, key, body, request.stream);
@@ -163,6 +164,17 @@ class Failures {
     this.attempts.push({ provider: offer.provider, status: 0, reason: unsupported.message });
   }
 
+  /** Its keys have asked as often as the operator lets them, for now. */
+  mayNotAsk(target: Target): void {
+    const { offer, health, keys } = target;
+    const now = performance.now();
+    const waitMs = keys.waitMs(now);
+    this.attempts.push({ provider: offer.provider, status: 0, reason: atLimit });
+    this.#retryAfterMs ??= waitMs;
+    health.limited(now + waitMs);
+    if (waitMs <= shortWaitMs) this.#passing.add(target);
+  }
+
   /**
    * Takes a failed call in, and says with which key to ask the same offer once more; null for none.
    * @param tried keys before this one
@@ -241,6 +253,8 @@ class Failures {
     return new ApiError('no_provider', { cause: attempts });
   }
 }
+
+const atLimit = 'the keys for it are at the limits that the operator has set';
 
 function attemptOf({ offer }: Target, call: UpstreamCall, error: unknown): Attempt {
   return { provider: offer.provider, status: call.status, reason: reasonOf(error) };

@@ -114,6 +114,14 @@ test('the margin is in what is shown and held, and one that fits no model stops 
   assert.throws(() => routesAt({ MODEL_MARGINS: 'acme/one' }), /MODEL_MARGINS/);
 });
 
+test('limits of keys that there are not stop the start', () => {
+  const wrong = (limits: string) => () =>
+    routesAt({ PROVIDER_KEY_LIMITS: limits, GROQ_API_KEY: 'one,two,three' });
+  assert.throws(wrong('groq=1,2'), /PROVIDER_KEY_LIMITS cannot be used: there are 2 limits for 3/);
+  assert.throws(wrong('nobody=1'), /there is no provider "nobody"/);
+  assert.doesNotThrow(wrong('groq=5/1'));
+});
+
 test('live, a model is retired on the day that was announced, and its successor is named, which may have changed by then', () => {
   const groq = sellerOfOne('groq', {});
   const offers = groq.offers.flatMap((offer) =>

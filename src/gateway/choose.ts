@@ -4,7 +4,6 @@ import {
   catalogue,
   isRetired,
   type Model,
-  type Provider,
   providers,
 } from '../catalogue/catalogue.ts';
 import { type Margins, marginsOf, parsePercent } from '../catalogue/margins.ts';
@@ -15,7 +14,7 @@ import { StartError } from '../db/start-error.ts';
 import { ApiError } from '../errors.ts';
 import { standInUrl } from '../sandbox/stand_in_url.ts';
 import { Healths } from './health.ts';
-import { serviceAccountSession } from './key_session.ts';
+import { KeyRings } from './key_rings.ts';
 import { Overrides } from './overrides.ts';
 import {
   type Excluded,
@@ -26,16 +25,8 @@ import {
   type Wanted,
 } from './preferences.ts';
 import { needsOf } from './probe_results.ts';
-import { KeyRing, type ProviderKey } from './provider_keys.ts';
 import { hasTie, ranked } from './ranking.ts';
-import {
-  headersWith,
-  type OwnOffers,
-  ownFirst,
-  type Target,
-  targetOf,
-  unlessUnasked,
-} from './target.ts';
+import { type OwnOffers, ownFirst, type Target, targetOf, unlessUnasked } from './target.ts';
 
 /** The offers that may answer one request. */
 export interface Route {
@@ -89,8 +80,7 @@ interface Surroundings {
 
 export class Routes {
   readonly healths: Healths;
-  /** By provider. */
-  readonly rings = new Map<string, KeyRing>();
+  readonly rings: KeyRings;
   /** Every version of a price that a receipt may name. */
   readonly versions: readonly Offer[];
   /** Of the usual prices, for who asks with a key of their own; millionths. */
@@ -112,7 +102,7 @@ export class Routes {
 
   /**
    * @param sandboxUrl base URL of the stand-in that answers for providers without a key; null in live mode
-   * @throws StartError for a margin of a model that there is not
+   * @throws StartError for a margin of a model that there is not, or limits of keys that cannot be used
    */
   constructor(config: Config, sandboxUrl: string | null, surroundings: Surroundings = {}) {
     this.#config = config;
@@ -120,6 +110,7 @@ export class Routes {
     this.#catalogue = surroundings.catalogue ?? catalogue;
     this.#now = surroundings.now ?? Date.now;
     this.healths = surroundings.healths ?? new Healths();
+    this.rings = new KeyRings(config, this.healths);
     this.#ownKeyFee = parsePercent(config.ownKeyFeePercent);
     this.#margins = readMargins(config, this.#catalogue);
     this.#parameters = new Set(
@@ -199,13 +190,6 @@ export class Routes {
       if (route && !route.isTied && route.targets.every(isCalm)) return route;
     }
     return this.#chooseCarefully(asked, own);
-  }
-
-  /** By its name, which tells nothing of its text. */
-  keyNamed(name: string): ProviderKey | null {
-    for (const { keys } of this.rings.values())
-      for (const key of keys) if (key.name === name) return key;
-    return null;
   }
 
   /** The successor's route, where the model that was asked for is gone and has one. */
@@ -341,7 +325,7 @@ export class Routes {
     const stoodFor = offers.flatMap((offer) => {
       const provider = providers.get(offer.provider);
       if (!provider) return [];
-      const keys = this.#ring(provider, 'sandbox');
+      const keys = this.rings.of(provider, 'sandbox', false);
       return [targetOf(offer, own(offer, false), standInUrl(sandboxUrl, provider.id), keys)];
     });
     return stoodFor.toSorted(byPlace);
@@ -355,23 +339,7 @@ export class Routes {
     const baseUrl = access.baseUrl || provider.baseUrl;
     if (!isWhole(baseUrl)) return null;
     const isOwn = access.baseUrl !== '';
-    return { baseUrl, isOwn, keys: this.#ring(provider, access.apiKey) };
-  }
-
-  /** Made once: what is known of the keys outlives the routes. */
-  #ring({ id, dialect, key }: Provider, setting: string): KeyRing {
-    const known = this.rings.get(`${id} ${setting}`);
-    if (known) return known;
-    const { googleTokenUrl } = this.#config;
-    const ring = new KeyRing(
-      id,
-      setting,
-      headersWith(dialect),
-      (...benched) => this.healths.onBenched(...benched),
-      (text) => (key === 'service-account' ? serviceAccountSession(text, googleTokenUrl) : null),
-    );
-    this.rings.set(`${id} ${setting}`, ring);
-    return ring;
+    return { baseUrl, isOwn, keys: this.rings.of(provider, access.apiKey, true) };
   }
 }
 

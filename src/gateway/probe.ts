@@ -111,7 +111,11 @@ async function outcomeOf(
   }
   const tried: ProviderKey[] = [];
   let key: ProviderKey | null = target.keys.next(performance.now());
-  let outcome: Outcome = { passed: null, reason: 'the provider has no key', usage: null };
+  let outcome: Outcome = {
+    passed: null,
+    reason: 'the keys of the provider have asked as often as they may',
+    usage: null,
+  };
   while (key && !stop.aborted) {
     const late = AbortSignal.timeout(patienceMs);
     const call = upstreams.send(target, key, body, request.stream);

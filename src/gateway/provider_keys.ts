@@ -1,5 +1,6 @@
 /** The keys that the operator has with one provider: which of them asks next, and which rest for a while. */
 import { hash } from 'node:crypto';
+import { type KeyLimit, type KeyMeter, metersOf } from './key_limits.ts';
 import type { KeySession } from './key_session.ts';
 
 /** How long a key rests that its provider does not accept, or whose account is empty; ms. */
@@ -24,17 +25,26 @@ export class ProviderKey {
   readonly name: string;
   /** Null for a key that is sent itself. */
   readonly session: KeySession | null;
+  /** Null for one that may ask as often as it likes. */
+  readonly meter: KeyMeter | null;
   readonly #headersOf: HeadersOf;
   #headers: readonly string[];
   #sent: string;
-  /** Requests under way; counted only where there are other keys. */
+  /** Requests under way; counted only where there are other keys, or a limit. */
   inFlight = 0;
   restsUntil = 0;
 
-  constructor(provider: string, text: string, headersOf: HeadersOf, session: KeySession | null) {
+  constructor(
+    provider: string,
+    text: string,
+    headersOf: HeadersOf,
+    session: KeySession | null,
+    meter: KeyMeter | null,
+  ) {
     this.text = text;
     this.name = `${provider}#${hash('sha256', text).slice(0, 8)}`;
     this.session = session;
+    this.meter = meter;
     this.#headersOf = headersOf;
     this.#sent = session ? '' : text;
     this.#headers = headersOf(this.#sent);
@@ -49,6 +59,11 @@ export class ProviderKey {
     this.#sent = token;
     return this.#headers;
   }
+
+  /** Ms until its limits let it ask; 0 for now. */
+  waitMs(now: number): number {
+    return this.meter === null ? 0 : this.meter.waitMs(now, this.inFlight);
+  }
 }
 
 /** Several keys are separated by commas; a key that is JSON has commas of its own. */
@@ -61,6 +76,8 @@ export function keyTexts(setting: string): readonly string[] {
 
 export class KeyRing {
   readonly keys: readonly ProviderKey[];
+  /** What is under way with each key matters. */
+  readonly counts: boolean;
   readonly #onBenched: OnBenched;
   #turn = 0;
 
@@ -70,30 +87,40 @@ export class KeyRing {
     headersOf: HeadersOf,
     onBenched: OnBenched,
     sessionOf: (text: string) => KeySession | null = () => null,
+    limits?: readonly KeyLimit[],
   ) {
-    this.keys = keyTexts(setting).map(
-      (text) => new ProviderKey(provider, text, headersOf, sessionOf(text)),
+    const texts = keyTexts(setting);
+    const meters = metersOf(limits, texts.length);
+    this.keys = texts.map(
+      (text, at) => new ProviderKey(provider, text, headersOf, sessionOf(text), meters[at] ?? null),
     );
+    this.counts = this.keys.length > 1 || this.keys.some(({ meter }) => meter !== null);
     this.#onBenched = onBenched;
   }
 
-  /** The key to ask with: the one with the least under way, of those that do not rest while there are such; of equals each in turn. */
-  next(now: number): ProviderKey {
+  /**
+   * The key to ask with: the one with the least under way, of those that do not rest while there are such; of equals each in turn.
+   * Null where each has asked as often as it may for now.
+   */
+  next(now: number): ProviderKey | null {
     const [only] = this.keys;
-    if (only && this.keys.length === 1) return only;
-    const found = this.another(now, []) ?? this.#firstToReturn();
-    if (!found) throw new RangeError('A provider has no key.');
-    return found;
+    if (only && !this.counts) return only;
+    return this.another(now, []) ?? this.#firstToReturn(now);
   }
 
-  /** One that neither rests nor was tried; null where there is none. */
+  /** Ms until one of them may ask again. */
+  waitMs(now: number): number {
+    return Math.min(...this.keys.map((key) => key.waitMs(now)));
+  }
+
+  /** One that neither rests nor was tried, and may ask now; null where there is none. */
   another(now: number, tried: readonly ProviderKey[]): ProviderKey | null {
     const { keys } = this;
     let best: ProviderKey | null = null;
     this.#turn = (this.#turn + 1) % keys.length;
     for (let step = 0; step < keys.length; step += 1) {
       const key = keys[(this.#turn + step) % keys.length];
-      if (!key || now < key.restsUntil || tried.includes(key)) continue;
+      if (!key || now < key.restsUntil || tried.includes(key) || key.waitMs(now) > 0) continue;
       if (!best || key.inFlight < best.inFlight) best = key;
     }
     return best;
@@ -118,8 +145,9 @@ export class KeyRing {
     this.#onBenched(key.name, null, 'it works');
   }
 
-  #firstToReturn(): ProviderKey | null {
-    return this.keys.reduce<ProviderKey | null>(
+  #firstToReturn(now: number): ProviderKey | null {
+    const free = this.keys.filter((key) => key.waitMs(now) === 0);
+    return free.reduce<ProviderKey | null>(
       (first, key) => (first && first.restsUntil <= key.restsUntil ? first : key),
       null,
     );

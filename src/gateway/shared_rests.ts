@@ -55,7 +55,7 @@ export class SharedRests {
 
   #hear({ name, ms }: Row): void {
     const until = ms === null ? null : performance.now() + ms;
-    const key = this.#routes.keyNamed(name);
+    const key = this.#routes.rings.keyNamed(name);
     if (key) key.restsUntil = until ?? 0;
     else if (name.includes('@')) this.#routes.healths.of(name).heard(until);
   }

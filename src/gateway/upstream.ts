@@ -183,7 +183,8 @@ export class Upstreams {
 
   /** Sends a chat request. The call may be aborted at once; `started`, which the caller awaits at once, tells how it went. */
   send(target: Target, key: ProviderKey, body: string, isStreamed: boolean): UpstreamCall {
-    const call = new UpstreamCall(target.keys.keys.length > 1 ? key : null);
+    const call = new UpstreamCall(target.keys.counts ? key : null);
+    key.meter?.take(performance.now());
     const { headers, session } = key;
     if (headers !== null) this.#dispatch(call, target, headers, body, isStreamed);
     else
