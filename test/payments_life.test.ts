@@ -166,6 +166,14 @@ const cases: Readonly<Record<string, (way: Way) => Promise<void>>> = {
     assert.equal(sentences.at(0), 'The top-up was begun.');
     assert.equal(sentences.at(-1), 'Credited to the wallet.');
   },
+  'comes back by a form': async (way) => {
+    const payment = await begin(way);
+    const { origin: own, pathname, searchParams } = await way.pay(payment.page);
+    const sent = { method: 'POST', body: searchParams, redirect: 'manual' } as const;
+    assert.equal((await fetch(own + pathname, sent)).status, 303);
+    await way.review?.(await now(payment));
+    await creditedOnce(payment);
+  },
   'cancelled at the page': async (way) => {
     const payment = await begin(way);
     await comeBack(payment, await way.cancel(payment.page));

@@ -5,11 +5,14 @@ import { act, payAt } from '../../test/bkash_scene.ts';
 import { openPaymentsScene, type PaymentsScene } from '../../test/payments_scene.ts';
 import { loadConfig } from '../config.ts';
 import { type SandboxBkash, startSandboxBkash } from '../sandbox/bkash.ts';
+import type { Envelope } from '../sandbox/bkash_sns.ts';
 import { bkash, bkashSettingsOf } from './bkash.ts';
 import { BkashTokens } from './bkash_tokens.ts';
 import type { MethodId, PaymentMethod } from './method.ts';
 import type { Payment } from './payment.ts';
 import { settle } from './settle.ts';
+import { unmatchedReceipts } from './unmatched.ts';
+import { hearWebhook } from './webhooks.ts';
 
 const methods = new Map<MethodId, PaymentMethod>();
 const scene: PaymentsScene = await openPaymentsScene({ methods });
@@ -102,6 +105,52 @@ test('another amount, invoice or currency than that of the payment is for a pers
     assert.equal(settled.state, 'needs_review', JSON.stringify(change));
     assert.equal(await scene.balance(payment), 0);
   }
+});
+
+test('notifications come before the browser, twice, late and in any order; money of nobody is listed once', async () => {
+  standIn.switches.notifications = 'held';
+  const { desk } = scene;
+  const method = methods.get('bkash') ?? assert.fail('bKash is not set up');
+  const hear = async (envelope: Envelope): Promise<void> => {
+    const hint = await method.webhook?.(JSON.stringify(envelope), new Headers());
+    await hearWebhook(desk, method, hint ?? assert.fail('it is not believed'), null);
+  };
+  const payments: Payment[] = [];
+  for (const taka of [100, 200]) {
+    const payment = await scene.begin(await scene.user(), taka);
+    const occasion = returned(await payAt(page(payment)));
+    standIn.faults.add('execute', 'lost');
+    standIn.faults.add('query', 'silent');
+    assert.equal((await settle(desk, payment.id, occasion)).state, 'pending');
+    payments.push(payment);
+  }
+  const [first, second] = standIn.sns.held;
+  assert.ok(first && second);
+  const late = { ...first, Timestamp: new Date(Date.now() - 5 * 3_600_000).toISOString() };
+  for (const envelope of [second, standIn.sns.signed(late), second, first, first])
+    await hear(envelope);
+  for (const payment of payments) await creditedOnce(payment);
+  const heard = await desk.sql<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM payment_events WHERE kind = 'webhook' AND payment = ANY(${payments.map(({ id }) => id)})
+    GROUP BY payment`;
+  assert.deepEqual([...heard], [{ count: 1 }, { count: 1 }]);
+  assert.equal(executes(), 2);
+
+  const told: unknown = JSON.parse(first.Message ?? '');
+  const stray = {
+    ...Object(told),
+    trxID: 'DZZ1234567',
+    merchantInvoiceNumber: 'QR0001',
+    amount: '75',
+  };
+  for (let times = 0; times < 2; times += 1)
+    await hear(standIn.sns.notification(JSON.stringify(stray)));
+  const listed = await unmatchedReceipts(desk.sql, { resolved: false, most: 10 });
+  assert.deepEqual(
+    listed.map(({ trxId, amount }) => [trxId, amount]),
+    [['DZZ1234567', 7500]],
+  );
+  assert.deepEqual(await scene.lies(), []);
 });
 
 test('too little money, or the same amount too soon, fails with advice', async () => {

@@ -51,7 +51,11 @@ export async function checkLimits(
     throw new ApiError('payment_limit', retryAfterMs ? { message, retryAfterMs } : { message });
   };
   if (use.open >= limits.open)
-    refuse(`${use.open} payments of this account are open: finish or cancel one first.`);
+    refuse(
+      use.open === 1
+        ? 'One payment of this account is open: finish or cancel it first.'
+        : `${use.open} payments of this account are open: finish or cancel one first.`,
+    );
   if (use.hour >= limits.perHour)
     refuse('Too many payments were begun within an hour. Wait a while.', hourMs);
   const { isNew, daily } = dailyOf(use, limits);

@@ -167,27 +167,33 @@ test('a refund that was ordered or asked for by a process that died is gone on w
 
 test('what was credited before today is compared once with the provider; what differs is shown', async () => {
   await compareCredited(desk);
-  const [good, gone, other] = [await begun(), await begun(), await begun()];
-  for (const payment of [good, gone, other]) {
+  const [good, gone, other, undone] = [await begun(), await begun(), await begun(), await begun()];
+  for (const payment of [good, gone, other, undone]) {
     provider.authorise(payment);
     await settle(desk, payment.id, success);
   }
   await owner`UPDATE payments SET credited_at = ${new Date(dhakaMidnight(new Date()).getTime() - 1)}
-    WHERE id IN (${good.id}, ${gone.id}, ${other.id})`;
+    WHERE id IN (${good.id}, ${gone.id}, ${other.id}, ${undone.id})`;
   const lost = provider.accounts.get(gone.providerId ?? '');
   assert.ok(lost);
   lost.trxId = 'DZZ9999999';
   const changed = (await findPayment(desk.sql, other.id))?.trxId;
-  provider.say = (truth) => (truth.trxId === changed ? { ...truth, amount: paisa(1) } : truth);
-  assert.equal(await compareCredited(desk), 3);
+  // Nobody tells of what the provider takes back by itself.
+  const reversed = (await findPayment(desk.sql, undone.id))?.trxId;
+  provider.say = (truth) => {
+    if (truth.trxId === changed) return { ...truth, amount: paisa(1) };
+    return truth.trxId === reversed ? { ...truth, state: 'failed', reason: 'reversed' } : truth;
+  };
+  assert.equal(await compareCredited(desk), 4);
   assert.equal(await compareCredited(desk), 0);
   provider.say = (truth) => truth;
   const found = (await differences(desk.sql, 10)).map((each) => [each.payment, each.found]);
   assert.deepEqual(found, [
+    [undone.id, 'reversed'],
     [other.id, 'the provider says ৳0.01'],
     [gone.id, 'the provider knows no such transaction'],
   ]);
-  assert.equal((await paymentsState(desk.sql)).differences, 2);
+  assert.equal((await paymentsState(desk.sql)).differences, 3);
 });
 
 test('the rate is fetched once a day, and a value that jumps is not taken', async () => {

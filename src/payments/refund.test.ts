@@ -15,7 +15,8 @@ import { paisa } from './taka.ts';
 const scene = await openPaymentsScene();
 const { desk, provider, owner } = scene;
 after(() => scene[Symbol.asyncDispose]());
-await setRules(desk.sql, 'test', { bonuses: [{ from: 500, percent: '7.7777' }] });
+const bonuses = [{ from: 500, percent: '7.7777' }];
+await setRules(desk.sql, 'test', { bonuses });
 
 const who = 'admin@example.com';
 const server = { actor: 'server' } as const;
@@ -50,6 +51,8 @@ async function stateOf({ id }: Payment): Promise<string | undefined> {
 test('parts go back with their share of the credit and of the bonus, and all of it in the end', async () => {
   const payment = await credited();
   assert.ok(payment.bonus > 0);
+  // What a dollar and a bonus are now is nothing to it.
+  await setRules(desk.sql, 'test', { bonuses: [], rate: { fixed: '250' } });
   for (const taka of [33.33, 166.67]) await refund(payment, taka);
   assert.equal(await stateOf(payment), 'credited');
   const last = await refund(payment, null);
@@ -58,6 +61,7 @@ test('parts go back with their share of the credit and of the bonus, and all of 
   assert.equal(await scene.balance(payment), 0);
   assert.equal(await stateOf(payment), 'refunded');
   await assert.rejects(refund(payment, 1), { code: 'payment_conflict' });
+  await setRules(desk.sql, 'test', { bonuses, rate: { fixed: null } });
   assert.deepEqual(await scene.lies(), []);
 });
 
