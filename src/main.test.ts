@@ -15,7 +15,7 @@ import {
 let installation: Installation;
 
 before(async () => {
-  installation = await startInstallation();
+  installation = await startInstallation({ isFirst: true });
 });
 
 after(async () => {

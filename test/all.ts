@@ -6,6 +6,8 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { compiled } from './compiled.ts';
+import { prepareDatabase } from './prepared.ts';
 
 const root = join(import.meta.dirname, '..');
 const toolTimeoutMs = 180_000;
@@ -138,6 +140,8 @@ async function testFiles(files: readonly string[], atOnce: number): Promise<void
 const alone = ['test/crash.test.ts'];
 
 async function main(): Promise<number> {
+  Object.assign(process.env, compiled);
+  await prepareDatabase(join(temporary, 'prepared'));
   await tool('types', 'typescript/bin/tsc', ['-p', '.']);
   await tool('style', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '--colors=off']);
   await testFile('test/tidy.test.ts');

@@ -15,6 +15,7 @@ import type {
 } from '../src/payments/method.ts';
 import { paisa } from '../src/payments/taka.ts';
 import { type SandboxBkash, startSandboxBkash } from '../src/sandbox/bkash.ts';
+import { copyPrepared } from './prepared.ts';
 import { ScratchData } from './scratch_data.ts';
 
 export const payer: Payer = {
@@ -87,6 +88,7 @@ export class BkashStage implements AsyncDisposable {
   #standIn: SandboxBkash | null = null;
 
   async scene(generation: 'v1' | 'v2'): Promise<BkashScene> {
+    copyPrepared(this.#data.dataDir);
     this.#database ??= await openDatabase(this.#data.config(), 'serve', () => {});
     await this.#standIn?.close();
     const standIn = await startSandboxBkash();

@@ -1,13 +1,17 @@
 /** Starts the real server as a user would, on its own data folder and a free port, and never leaves it running. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from '../src/db/connection.ts';
+import { findPlace, socketPath } from '../src/db/place.ts';
+import { compiled } from './compiled.ts';
+import { makeCustomer } from './customer.ts';
+import { copyPrepared } from './prepared.ts';
 
 const mainFile = join(import.meta.dirname, '../src/main.ts');
 /** As bin/akai starts it. */
@@ -23,6 +27,8 @@ interface InstallationOptions {
   readonly env?: Record<string, string>;
   /** A folder that an earlier installation left, to start again on its data; its key is reused. */
   readonly dataDir?: string;
+  /** Begin with nothing at all, as a newcomer does, instead of a copy of a database that is ready. */
+  readonly isFirst?: boolean;
   /** Use this PostgreSQL instead of the embedded one; several installations may share it. */
   readonly databaseUrl?: string;
 }
@@ -31,7 +37,7 @@ export interface Installation extends AsyncDisposable {
   /** Base URL for SDKs, such as `http://localhost:40123/v1`. */
   readonly baseUrl: string;
   readonly origin: string;
-  /** A key of a user with $10, made through the command line. */
+  /** A key of a user with $10. */
   readonly key: string;
   readonly email: string;
   readonly pid: number;
@@ -83,7 +89,7 @@ function launch(
   return spawn(process.execPath, [...flags, mainFile, ...args], {
     // A folder without .env, so that the developer's stays out.
     cwd,
-    env: { ...bareEnvironment(), ...env },
+    env: { ...bareEnvironment(), ...compiled, ...env },
     stdio: [stdin, 'pipe', 'pipe'],
   });
 }
@@ -210,15 +216,20 @@ interface Credentials {
 }
 
 /** The funded user of these tests; remembered beside the data for a second start on it. */
-async function fundedKey(dataDir: string, akai: Installation['akai']): Promise<Credentials> {
+async function fundedKey(dataDir: string, databaseUrl: string | undefined): Promise<Credentials> {
   const file = join(dataDir, 'test-credentials.json');
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
-  const email = `owner-${randomUUID().slice(0, 8)}@example.com`;
-  await akai('user', 'create', '--email', email, '--password', 'correct horse battery');
-  await akai('wallet', 'credit', '--email', email, '--usd', '10', '--note', 'Test credit');
-  const { key } = await akai<{ key: string }>('key', 'create', '--email', email, '--name', 'test');
-  writeFileSync(file, JSON.stringify({ email, key }));
-  return { email, key };
+  const address = databaseUrl
+    ? { url: databaseUrl }
+    : { path: socketPath(await findPlace(dataDir, () => {})) };
+  const sql = connect(address, { max: 1, name: 'test account' });
+  try {
+    const { email, key } = await makeCustomer(sql, '10');
+    writeFileSync(file, JSON.stringify({ email, key }));
+    return { email, key };
+  } finally {
+    await sql.end();
+  }
 }
 
 /** Starts a server and a funded key on it. @throws Error with the server's output when it does not start */
@@ -227,7 +238,8 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const database: Record<string, string> = options.databaseUrl
     ? { DATABASE_URL: options.databaseUrl }
     : {};
-  const env = { PORT: '0', DATA_DIR: dataDir, ...database, ...options.env };
+  if (!options.dataDir && !options.databaseUrl && !options.isFirst) copyPrepared(dataDir);
+  const env: Record<string, string> = { PORT: '0', DATA_DIR: dataDir, ...database, ...options.env };
   const child = launch(['serve'], env, dataDir);
   const pid = child.pid;
   if (pid === undefined) throw new Error('The server could not be started.');
@@ -251,7 +263,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   };
   try {
     const origin = await untilReady(child, () => printed);
-    const { email, key } = await fundedKey(dataDir, akai);
+    const { email, key } = await fundedKey(dataDir, env.DATABASE_URL);
     letGo(child);
     return {
       baseUrl: `${origin}/v1`,

@@ -11,6 +11,7 @@ import { Lease } from '../src/wallet/lease.ts';
 import { Ledger, type LedgerSettings, type NewHold } from '../src/wallet/ledger.ts';
 import { nano } from '../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../src/wallet/wallets.ts';
+import { copyPrepared } from './prepared.ts';
 import { ScratchData } from './scratch_data.ts';
 
 /** What a server has of the wallet core; its connections are its own, as those of a process are. */
@@ -67,6 +68,7 @@ export class Ledgers implements AsyncDisposable {
 
   static async open(): Promise<Ledgers> {
     const data = new ScratchData();
+    copyPrepared(data.dataDir);
     const database = await openDatabase(data.config(), 'serve', () => {});
     const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
     return new Ledgers(data, database, path);

@@ -22,6 +22,7 @@ import type { Payment } from '../src/payments/payment.ts';
 import { paisa } from '../src/payments/taka.ts';
 import { audit, type Finding } from '../src/wallet/audit.ts';
 import { walletBalance } from '../src/wallet/wallets.ts';
+import { copyPrepared } from './prepared.ts';
 import { ScratchData } from './scratch_data.ts';
 
 /** A payment as the provider has it. */
@@ -253,6 +254,7 @@ export interface PaymentsScene extends AsyncDisposable {
 
 export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<PaymentsScene> {
   const data = new ScratchData();
+  copyPrepared(data.dataDir);
   const database = await openDatabase(data.config(), 'serve', () => {});
   const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
   const owner = connect({ path }, { max: 2, name: 'test owner' });

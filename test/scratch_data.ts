@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, loadConfig } from '../src/config.ts';
+import { compiled } from './compiled.ts';
 
 const program = join(import.meta.dirname, 'database_process.ts');
 
@@ -89,7 +90,7 @@ export class ScratchData implements AsyncDisposable {
   launch(use: 'serve' | 'command', settings: Record<string, string> = {}): DatabaseProcess {
     const child = spawn(process.execPath, [program, use], {
       cwd: tmpdir(),
-      env: { PATH: process.env.PATH, DATA_DIR: this.dataDir, ...settings },
+      env: { PATH: process.env.PATH, ...compiled, DATA_DIR: this.dataDir, ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const observed = observe(child);

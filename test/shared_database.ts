@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Sql } from '../src/db/connection.ts';
 import { listen } from './listen.ts';
+import { copyPrepared } from './prepared.ts';
 import { ScratchData } from './scratch_data.ts';
 
 export interface SharedDatabase extends AsyncDisposable {
@@ -18,6 +19,7 @@ export interface SharedDatabase extends AsyncDisposable {
 export async function openSharedDatabase(): Promise<SharedDatabase> {
   const stack = new AsyncDisposableStack();
   const data = stack.use(new ScratchData());
+  copyPrepared(data.dataDir);
   const holder = await data.open('command');
   stack.defer(async () => void (await holder.end('SIGINT')));
   const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { temporaryDataDir } from '../../test/installation.ts';
+import { copyPrepared } from '../../test/prepared.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Database, openDatabase } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
@@ -19,6 +20,7 @@ let database: Database;
 
 before(async () => {
   dataDir = await temporaryDataDir();
+  copyPrepared(dataDir);
   config = loadConfig({ DATA_DIR: dataDir, PORT: '0' }, ['openai']);
   database = await openDatabase(config, 'command', () => {});
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { copyPrepared } from '../../test/prepared.ts';
 import { ScratchData, until } from '../../test/scratch_data.ts';
 import { readArray, writeArray } from './arrays.ts';
 import { connect, type Sql } from './connection.ts';
@@ -18,6 +19,7 @@ let owner: Sql;
 
 before(async () => {
   data = new ScratchData();
+  copyPrepared(data.dataDir);
   database = await openDatabase(data.config(), 'serve', () => {});
   sql = database.connect({ max: 2, name: 'tested' });
   const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, beforeEach, test } from 'node:test';
 import { runAkai, temporaryDataDir } from '../../test/installation.ts';
+import { copyPrepared } from '../../test/prepared.ts';
 import { until } from '../../test/scratch_data.ts';
 import { openSmtpSink } from '../../test/smtp_sink.ts';
 import { type Config, loadConfig } from '../config.ts';
@@ -12,6 +13,7 @@ import { claimMails, enqueueMail, type Mail, outboxState } from './outbox.ts';
 import { MailSender } from './sender.ts';
 
 const dataDir = await temporaryDataDir();
+copyPrepared(dataDir);
 const sink = await openSmtpSink();
 const config = configFor(`smtp://127.0.0.1:${sink.port}`);
 const database = await openDatabase(config, 'command', () => {});

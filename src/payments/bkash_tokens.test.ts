@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { after, before, beforeEach, test } from 'node:test';
+import { copyPrepared } from '../../test/prepared.ts';
 import { ScratchData } from '../../test/scratch_data.ts';
 import { type Database, openDatabase } from '../db/database.ts';
 import { type SandboxBkash, startSandboxBkash } from '../sandbox/bkash.ts';
@@ -14,6 +15,7 @@ let access: BkashAccess;
 
 before(async () => {
   data = new ScratchData();
+  copyPrepared(data.dataDir);
   database = await openDatabase(data.config(), 'serve', () => {});
 });
 

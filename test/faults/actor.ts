@@ -1,7 +1,9 @@
 /** A request that is brought to a certain step and stands there until something dies. */
+
+import type { Customer } from '../customer.ts';
 import { until } from '../scratch_data.ts';
 import { Script } from './provider.ts';
-import type { Customer, Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 import { Visit } from './visit.ts';
 
 /** The steps of a request, in their order: where it stands when the fault comes. */

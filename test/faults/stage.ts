@@ -1,24 +1,14 @@
 /** One PostgreSQL behind a tap, gateways on it, a scripted provider, and people with a wallet each. */
-import { randomUUID } from 'node:crypto';
-import { createKey } from '../../src/accounts/keys.ts';
 import { connect, type Sql } from '../../src/db/connection.ts';
 import { type Place, socketPath } from '../../src/db/place.ts';
 import { ensureRunning, livingPostmaster } from '../../src/db/postmaster.ts';
-import { parseUsd } from '../../src/wallet/money.ts';
-import { creditWallet, openWallet } from '../../src/wallet/wallets.ts';
 import { GatewayProcess } from '../crash/gateway_process.ts';
+import { type Customer, makeCustomer } from '../customer.ts';
 import { startDatabase } from '../embedded_database.ts';
 import { temporaryDataDir } from '../installation.ts';
 import { until } from '../scratch_data.ts';
 import { type ScriptedProvider, startScripted } from './provider.ts';
 import { startTap, type Tap } from './tap.ts';
-
-export interface Customer {
-  readonly walletId: number;
-  readonly key: string;
-  /** Nano-USD that the wallet began with. */
-  readonly credit: number;
-}
 
 export interface Stage extends AsyncDisposable {
   readonly gateways: readonly GatewayProcess[];
@@ -31,19 +21,6 @@ export interface Stage extends AsyncDisposable {
 }
 
 const quiet = (): void => {};
-
-async function makeCustomer(sql: Sql, usd: string): Promise<Customer> {
-  const [user] = await sql<{ id: string }[]>`
-    INSERT INTO users (name, email) VALUES ('somebody', ${`${randomUUID()}@example.com`}) RETURNING id`;
-  if (!user) throw new Error('no user was made');
-  const walletId = await openWallet(sql, user.id);
-  const { balance } = await creditWallet(sql, walletId, parseUsd(usd), {
-    kind: 'topup',
-    note: 'for a test',
-  });
-  const { key } = await createKey(sql, { userId: user.id, walletId, name: 'test' });
-  return { walletId, key, credit: balance };
-}
 
 /** Starts it again after it has died or was stopped. What the dead one left behind may answer for it for a moment. */
 export async function restartDatabase(place: Place): Promise<void> {
