@@ -17,7 +17,6 @@ import {
 import { compareCredited, differences } from '../payments/compare.ts';
 import type { Desk } from '../payments/desk.ts';
 import type { MethodId, Paisa } from '../payments/method.ts';
-import { deskOfCommand } from '../payments/open.ts';
 import { type PaymentState, paymentStates } from '../payments/payment.ts';
 import { refundPayment, settleRefund } from '../payments/refund.ts';
 import {
@@ -189,6 +188,8 @@ function withDesk(work: (work: Work) => Promise<Said>): PaymentCommand['run'] {
     const database = await openDatabase(config, 'command', say);
     try {
       const origin = (): string => config.publicUrl || `http://localhost:${config.port}`;
+      // Loaded here because most commands work without it.
+      const { deskOfCommand } = await import('../payments/open.ts');
       const desk = await deskOfCommand({
         ...{ config, origin, sql: database.sql, secret: await installationSecret(config) },
         log: (message) => say(message),

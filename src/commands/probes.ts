@@ -4,13 +4,7 @@ import { catalogue } from '../catalogue/catalogue.ts';
 import type { Config } from '../config.ts';
 import { openDatabase, type Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
-import { Routes } from '../gateway/choose.ts';
-import { Overrides, readOverrides } from '../gateway/overrides.ts';
-import { type ProbeResult, probeOffer } from '../gateway/probe.ts';
-import { byProvider, lastProbes, noteProbe } from '../gateway/probe_schedule.ts';
-import { realTargets } from '../gateway/routing_state.ts';
-import { tellBenched } from '../gateway/shared_rests.ts';
-import { Upstreams } from '../gateway/upstream.ts';
+import type { ProbeResult } from '../gateway/probe.ts';
 import { formatUsd } from '../wallet/money.ts';
 import type { Said } from './said.ts';
 
@@ -38,7 +32,17 @@ export const probeCommands: Readonly<Record<string, ProbeCommand>> = {
     usage: '[--model ID]',
     sentence: 'Probe all offers, or those of a model, now: tiny requests, which you pay.',
     options,
-    run: withSql(run),
+    run: withSql(async ({ sql, config, say, model }) => {
+      // Loaded here because most commands work without a gateway.
+      const { probeNow } = await import('../gateway/probe_now.ts');
+      const { results, offers } = await probeNow(sql, config, model, (result) => say(line(result)));
+      const failed = results.filter(({ passed }) => passed === false).length;
+      const none = 'No provider of it is set up: there is nothing to probe.';
+      return {
+        json: { probes: results.map(shown) },
+        text: offers === 0 ? none : `${results.length} probes, ${failed} failed.`,
+      };
+    }),
   },
 };
 
@@ -75,41 +79,13 @@ async function list({ sql, model }: Work): Promise<Said> {
   const offers = models.flatMap(({ id, dated }) =>
     dated.map(({ provider }) => `${id}@${provider}`),
   );
+  const { lastProbes } = await import('../gateway/probe_schedule.ts');
   const rows = await lastProbes(sql, offers, false);
   return {
     json: { probes: rows.map((row) => ({ ...shown(row), at: row.at.toISOString() })) },
     text:
       rows.map((row) => `${row.at.toISOString()}  ${line(row)}`).join('\n') ||
       'Nothing was probed in the last 30 days.',
-  };
-}
-
-async function run({ sql, config, say, model }: Work): Promise<Said> {
-  const routes = new Routes(config, null);
-  routes.override(new Overrides(await readOverrides(sql)));
-  const targets = realTargets(routes).filter(({ offer }) => offer.model === (model ?? offer.model));
-  const benched = tellBenched(sql, routes);
-  const upstreams = new Upstreams(config);
-  const results: ProbeResult[] = [];
-  const never = new AbortController().signal;
-  try {
-    await byProvider(targets, async (_provider, own) => {
-      for (const target of own)
-        for await (const result of probeOffer(upstreams, target, never)) {
-          await noteProbe(sql, result);
-          results.push(result);
-          say(line(result));
-        }
-    });
-    await benched();
-  } finally {
-    await upstreams.close();
-  }
-  const failed = results.filter(({ passed }) => passed === false).length;
-  const none = 'No provider of it is set up: there is nothing to probe.';
-  return {
-    json: { probes: results.map(shown) },
-    text: targets.length === 0 ? none : `${results.length} probes, ${failed} failed.`,
   };
 }
 
