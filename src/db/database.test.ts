@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { listen } from '../../test/listen.ts';
+import { copyPrepared } from '../../test/prepared.ts';
 import { ScratchData } from '../../test/scratch_data.ts';
 import { connect, type Sql } from './connection.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -16,6 +17,7 @@ describe('an open database', () => {
   let database: Database;
   before(async () => {
     data = new ScratchData();
+    copyPrepared(data.dataDir);
     database = await openDatabase(data.config(), 'serve', quiet);
   });
   after(async () => {
