@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
+import { compiled } from '../../test/compiled.ts';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ApiError } from '../errors.ts';
 import { nano } from '../wallet/money.ts';
@@ -90,7 +91,10 @@ test('two processes at once, with accounts of their own, redeem no more than the
   const run = promisify(execFile);
   const ended = await Promise.all(
     [users.slice(0, 25), users.slice(25)].map((some) =>
-      run(process.execPath, [program, scene.socket, code, ...some], { cwd: tmpdir(), env: {} }),
+      run(process.execPath, [program, scene.socket, code, ...some], {
+        cwd: tmpdir(),
+        env: compiled,
+      }),
     ),
   );
   const credited = ended.map(({ stdout }) => Number(stdout));
