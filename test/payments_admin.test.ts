@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, test } from 'node:test';
 import { parseArgs } from 'node:util';
+import { adminPaymentEndpoints } from '../src/api/admin_payments.ts';
 import { paymentCommands } from '../src/commands/payments.ts';
 import { loadConfig } from '../src/config.ts';
 import { runAkai, startInstallation } from './installation.ts';
@@ -147,6 +148,33 @@ async function run(name: string, args: string[]) {
   const options = { ...command.options, json: { type: 'boolean' } } as const;
   return command.run(parseArgs({ args, options }), config, () => {});
 }
+
+test('over HTTP a feed of rates is set on the public internet only, where money is real', async () => {
+  const endpoint = adminPaymentEndpoints.find(
+    ({ method, path }) => method === 'PATCH' && path.endsWith('payment-rules'),
+  );
+  assert.ok(endpoint?.who === 'admin');
+  const live = loadConfig(
+    { MODE: 'live', AKAI_SECRET: 'x'.repeat(40), PUBLIC_URL: 'https://akai.example.com' },
+    [],
+  );
+  const set = (url: string) => {
+    const site = { config: live, desk: { sql: () => assert.fail(`${url} was taken`) } };
+    const visit = { json: async () => ({ rate: { feed: { url, pointer: '/rates/BDT' } } }) };
+    const user = { email: 'a@example.com' };
+    // as: all that the handler needs before it writes
+    return endpoint.handler.respond({ site, user, visit, params: {} } as never);
+  };
+  for (const url of [
+    'http://rates.example.com/',
+    'https://127.0.0.1/',
+    'https://localhost/',
+    'https://[::1]/',
+    'https://10.0.0.7/',
+  ])
+    await assert.rejects(set(url), { code: 'invalid_request', param: 'rate.feed.url' });
+  await assert.rejects(set('https://rates.example.com/'), /was taken/);
+});
 
 test('the shell does the same: list, show, accept by two, reject, rules, refunds', async () => {
   const visitor = await newVisitor(origin);

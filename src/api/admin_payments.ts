@@ -1,5 +1,6 @@
 /** What administrators see of payments and decide about them; the commands `akai payment …` do the same. */
 import { z } from 'zod';
+import { reachOf } from '../alerts/send.ts';
 import {
   differenceJson,
   paymentJson,
@@ -27,6 +28,7 @@ import {
 import { currentRules, setRules } from '../payments/rules.ts';
 import { resolveReceipt, unmatchedReceipts } from '../payments/unmatched.ts';
 import { type Endpoint, forUser } from './endpoint.ts';
+import { checkFeedAddress } from './feed_address.ts';
 import { id, moment, taka, takaGiven, usd } from './forms.ts';
 
 const params = z.object({ id });
@@ -240,13 +242,17 @@ const attach = forUser({
 const giveBack = forUser({
   summary: 'Give a payment back, or a part of it, as far as its credit is unspent.',
   params,
-  body: z.strictObject({ taka: takaGiven.nullable().default(null), reason: sentence }),
+  body: z.strictObject({
+    taka: takaGiven.nullable().default(null),
+    reason: sentence,
+    keepVouchers: z.boolean().default(false),
+  }),
   status: 201,
   answer: refund,
   errors: ['payment_conflict'],
   handle: async ({ site: { desk }, user, params: { id: paymentId }, body }) => {
-    const { taka: amount, reason } = body;
-    return refundJson(await refundPayment(desk, { paymentId, amount, reason, who: user.email }));
+    const { taka: amount, ...wish } = body;
+    return refundJson(await refundPayment(desk, { paymentId, amount, ...wish, who: user.email }));
   },
 });
 
@@ -307,7 +313,8 @@ const changeRules = forUser({
   summary: 'Set rates, fees, bounds, bonuses and limits; what is left out stays as it is.',
   body: z.looseObject({}).meta({ examples: [{ rate: { margin: '2.5' } }] }),
   answer: rulesInForce,
-  handle: async ({ site: { desk }, user, body }) => {
+  handle: async ({ site: { desk, config }, user, body }) => {
+    checkFeedAddress(body, reachOf(config));
     const { id: version, content } = await setRules(desk.sql, user.email, body);
     return { version, rules: content };
   },

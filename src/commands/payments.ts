@@ -139,9 +139,9 @@ export const paymentCommands: Readonly<Record<string, PaymentCommand>> = {
     }),
   },
   'payment refund': {
-    usage: '--id ID --reason TEXT [--taka AMOUNT] [--by NAME]',
+    usage: '--id ID --reason TEXT [--taka AMOUNT] [--keep-vouchers] [--by NAME]',
     sentence: 'Give a payment back, or a part of it, as far as its credit is unspent.',
-    options: { id: string, reason: string, taka: string, by: string },
+    options: { id: string, reason: string, taka: string, 'keep-vouchers': flag, by: string },
     run: withDesk(refund),
   },
   'payment refunds': {
@@ -312,11 +312,12 @@ async function accept({ desk, option, given: { values }, who }: Work): Promise<S
   return { json, text: paymentSaid(payment).text };
 }
 
-async function refund({ desk, option, who }: Work): Promise<Said> {
+async function refund({ desk, option, given, who }: Work): Promise<Said> {
   const order = {
     paymentId: idIn(option),
     amount: takaIn(option),
     reason: needed(option, 'reason'),
+    keepVouchers: given.values['keep-vouchers'] === true,
   };
   return refundSaid(await refundPayment(desk, { ...order, who }));
 }

@@ -12,6 +12,7 @@ import { newRefundReference } from './identifiers.ts';
 import type { PaidPayment, Paisa, RefundOrder, RefundTruth } from './method.ts';
 import { factsOf, isOwn, note, type Payment, paymentColumns, paymentOf } from './payment.ts';
 import { formatTaka, paisa } from './taka.ts';
+import { voucherOn } from './vouchers.ts';
 
 export type RefundState = 'reserved' | 'asked' | 'refunded' | 'refused' | 'needs_review';
 
@@ -43,6 +44,8 @@ interface RefundWish {
   /** null: all that has not gone back yet. */
   readonly amount: Paisa | null;
   readonly reason: string;
+  /** Whether vouchers that were for who topped up, and would not be without this payment, stay redeemed; else it is refused. */
+  readonly keepVouchers?: boolean;
   /** Address of the admin. */
   readonly who: string;
 }
@@ -73,8 +76,11 @@ function shareOf(whole: Nano, part: Paisa, amount: Paisa): bigint {
 async function reserve(
   sql: Statements,
   desk: Desk,
-  { paymentId, amount, reason, who }: RefundWish,
+  { paymentId, amount, reason, keepVouchers = false, who }: RefundWish,
 ): Promise<Refund> {
+  // The account before its payments, as everywhere: meanwhile it redeems nothing.
+  await sql`
+    SELECT 1 FROM users WHERE id = (SELECT user_id FROM payments WHERE id = ${paymentId}) FOR NO KEY UPDATE`;
   const [payment] = await sql<Payment[]>`
     SELECT ${paymentColumns(sql)} FROM payments p WHERE id = ${paymentId} FOR UPDATE`;
   if (!payment) throw new ApiError('not_found', { message: 'There is no such payment.' });
@@ -89,10 +95,15 @@ async function reserve(
     });
   if (reason.trim() === '')
     throw new ApiError('invalid_request', { param: 'reason', message: 'Say why.' });
+  const gone = paisa(payment.refunded + back);
+  const voucher = keepVouchers ? null : await voucherOn(sql, payment, gone);
+  if (voucher)
+    throw conflict(
+      `${voucher} was redeemed on the strength of this payment: take its value back from the wallet, or say that vouchers are kept.`,
+    );
   const [taken] = await sql<{ credit: number; bonus: number }[]>`
     SELECT coalesce(sum(credit), 0)::bigint AS credit, coalesce(sum(bonus), 0)::bigint AS bonus
     FROM payment_refunds WHERE payment = ${paymentId} AND state <> 'refused'`;
-  const gone = paisa(payment.refunded + back);
   const share = (whole: Nano, before: number): Nano =>
     nano(Math.max(0, Number(shareOf(whole, gone, payment.amount)) - before));
   const credit = share(payment.credit, taken?.credit ?? 0);

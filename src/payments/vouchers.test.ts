@@ -11,6 +11,7 @@ import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { ApiError } from '../errors.ts';
 import { nano } from '../wallet/money.ts';
 import { creditWallet, openWallet, walletBalance } from '../wallet/wallets.ts';
+import { refundPayment } from './refund.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { newCode, readCode } from './voucher_code.ts';
@@ -179,6 +180,40 @@ test('a voucher for those who topped up waits until they have', async () => {
   await settle(scene.desk, payment.id, { actor: 'browser', claim });
   const { balance } = await redeemVoucher(sql, user, code);
   assert.equal(balance, payment.credit + 5_000_000_000);
+  const order = { paymentId: payment.id, reason: 'asked for', who: 'a@example.com' };
+  for (const amount of [null, paisa(1)])
+    await assert.rejects(refundPayment(scene.desk, { ...order, amount }), {
+      code: 'payment_conflict',
+      message: /^Voucher 1 of batch \S+, of \$5, was redeemed on the strength of this payment/,
+    });
+  assert.equal(await balanceOf(user), balance);
+  await refundPayment(scene.desk, { ...order, amount: null, keepVouchers: true });
+  assert.equal(await balanceOf(user), 5_000_000_000);
+});
+
+test('a voucher that another top-up bears, or that asks for none, hinders no refund', async () => {
+  const [free, bound] = [await codes(), await codes({ leastPayment: paisa(50_000) })];
+  const user = await scene.user();
+  const paid: string[] = [];
+  for (const taka of [500, 600]) {
+    const payment = await scene.begin(user, taka);
+    scene.provider.authorise(payment);
+    const claim = { claims: 'paid', providerId: null, nonce: null } as const;
+    await settle(scene.desk, payment.id, { actor: 'browser', claim });
+    paid.push(payment.id);
+  }
+  for (const code of [free.codes[0], bound.codes[0]]) await redeemVoucher(sql, user, code ?? '');
+  const [one = '', other = ''] = paid;
+  const order = { reason: 'asked for', who: 'a@example.com' };
+  await refundPayment(scene.desk, { ...order, paymentId: one, amount: null });
+  // 600 less 100 still bear it, less 101 do not.
+  await refundPayment(scene.desk, { ...order, paymentId: other, amount: paisa(10_000) });
+  await assert.rejects(
+    refundPayment(scene.desk, { ...order, paymentId: other, amount: paisa(1) }),
+    {
+      code: 'payment_conflict',
+    },
+  );
 });
 
 test('codes are kept as hashes only, and the batch tells its use', async () => {

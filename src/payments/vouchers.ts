@@ -5,6 +5,7 @@ import { isUuid, timeOrderedId } from '../ids.ts';
 import { formatUsd, type Nano } from '../wallet/money.ts';
 import { creditWallet, openWallet } from '../wallet/wallets.ts';
 import type { Paisa } from './method.ts';
+import type { Payment } from './payment.ts';
 import { formatTaka } from './taka.ts';
 import { codeHash, newCode, readCode } from './voucher_code.ts';
 
@@ -185,6 +186,26 @@ export async function redeemVoucher(sql: Sql, userId: string, typed: string): Pr
     const { balance } = await creditWallet(transaction, wallet, value, { kind: 'bonus', id, note });
     return { id, value, balance };
   });
+}
+
+/**
+ * A voucher that its account could not have redeemed without this payment, for people; null for none. In a transaction that
+ * holds the account.
+ * @param gone paisa of the payment that will have gone back
+ */
+export async function voucherOn(
+  sql: Statements,
+  { id, userId, amount, refunded }: Payment,
+  gone: Paisa,
+): Promise<string | null> {
+  const [row] = await sql<{ value: Nano; number: number; batch: string }[]>`
+    SELECT b.value, c.number, b.id AS batch
+    FROM voucher_redemptions r JOIN voucher_codes c ON c.hash = r.code JOIN voucher_batches b ON b.id = r.batch
+    WHERE r.user_id = ${userId} AND b.least_payment > ${amount - gone} AND b.least_payment <= ${amount - refunded}
+      AND NOT EXISTS (SELECT 1 FROM payments o WHERE o.user_id = r.user_id AND o.id <> ${id} AND o.credited_at IS NOT NULL
+        AND o.amount - o.refunded >= b.least_payment)
+    ORDER BY r.id LIMIT 1`;
+  return row ? `Voucher ${row.number} of batch ${row.batch}, of $${formatUsd(row.value)},` : null;
 }
 
 function refusal({ verdict, leastPayment }: Taken): ApiError {
