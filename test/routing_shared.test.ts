@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { type Hostile, startHostile } from './hostile.ts';
-import { behaviours, failure, good, json, sse } from './hostile_behaviours.ts';
+import { behaviours, failure, good, json, sse, stream } from './hostile_behaviours.ts';
 import { type Installation, startInstallation } from './installation.ts';
 import { twoOffers } from './providers.ts';
 import { openSharedDatabase } from './shared_database.ts';
@@ -49,6 +50,9 @@ async function ask({ baseUrl, key }: Installation, body: object = {}): Promise<R
 interface Endpoint {
   readonly tag: string;
   readonly status: string;
+  readonly latency_ms: number | null;
+  readonly throughput: number | null;
+  readonly uptime_last_30m: number | null;
   readonly pricing: Readonly<Record<string, unknown>>;
   readonly price_source: { readonly name: string; readonly as_of: string };
 }
@@ -92,6 +96,25 @@ test('a breaker that opens in one process is open in the others, and in one that
   assert.equal((await ask(later, { provider: { only: ['deepinfra'] } })).status, 200);
   for (const server of [first, second, later])
     await until('it stays open', async () => (await statusOf(server, 'deepinfra')) === 'closed');
+});
+
+test('what one process has measured of an offer is shown by the others', async () => {
+  const figures = async (server: Installation): Promise<unknown[]> => {
+    const { uptime_last_30m, latency_ms, throughput } = (await endpointOf(server, 'groq')) ?? {};
+    return [uptime_last_30m, latency_ms, throughput];
+  };
+  groq.behave(stream({ chunks: 12, paceMs: 5 }));
+  const only = { provider: { only: ['groq'] } };
+  for (let request = 0; request < 3; request += 1) await ask(first, { ...only, stream: true });
+  groq.behave(failure(500));
+  await ask(first, only);
+  groq.behave(good());
+  const [uptime, ...speeds] = await figures(first);
+  assert.ok(Number(uptime) > 0 && Number(uptime) < 1);
+  for (const speed of speeds) assert.ok(Number(speed) > 0);
+  await until('the second shows other figures', async () =>
+    isDeepStrictEqual(await figures(second), [uptime, ...speeds]),
+  );
 });
 
 test('keys take turns; one that is not accepted rests, in every process', async () => {

@@ -87,6 +87,31 @@ test('failures are forgotten by half in thirty seconds, so that an offer that is
   assert.ok(health.isCalm);
 });
 
+test('what others have measured is joined to it by how much they have, and stands where nothing was measured here', () => {
+  const { health } = offer();
+  const nothing = {
+    calls: 0,
+    failures: 0,
+    latency: null,
+    latencies: 0,
+    throughput: null,
+    throughputs: 0,
+  };
+  assert.deepEqual(health.figures(0), nothing);
+  health.others = [
+    { calls: 9, failures: 1, latency: 500, latencies: 3, throughput: 40, throughputs: 1 },
+    { ...nothing, calls: 1 },
+  ];
+  const { latencyMs, throughput, uptime } = health.report(1000);
+  assert.deepEqual([latencyMs, throughput, uptime], [500, 40, 0.9]);
+  assert.equal(health.firstByteMs(1000), 500);
+  for (let call = 1; call <= 10; call += 1) health.succeeded(1000, 20);
+  assert.equal(health.report(1000).latencyMs, 20);
+  assert.equal(health.report(1000).uptime, 0.95);
+  assert.ok((health.firstByteMs(1000) ?? 0) < 500);
+  assert.deepEqual(health.figures(1000), { ...nothing, calls: 10, latency: 20, latencies: 10 });
+});
+
 test('the report: medians of the last minutes, and the share of half an hour that did not fail', () => {
   const { health } = offer();
   const nothing = { status: 'closed', latencyMs: null, throughput: null, uptime: null };

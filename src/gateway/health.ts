@@ -44,6 +44,16 @@ export interface HealthReport {
   readonly uptime: number | null;
 }
 
+/** What one process tells the others: of the last half hour, and medians of the last five minutes with how many they are of. */
+export interface Figures {
+  readonly calls: number;
+  readonly failures: number;
+  readonly latency: number | null;
+  readonly latencies: number;
+  readonly throughput: number | null;
+  readonly throughputs: number;
+}
+
 /** The last measurements, with their times. */
 class Samples {
   readonly #values = new Float64Array(sampleCount);
@@ -57,10 +67,12 @@ class Samples {
     this.#count += 1;
   }
 
-  median(now: number): number | null {
+  /** Of the last minutes, and of how many. */
+  median(now: number): readonly [number | null, number] {
     const values = [...this.#values.subarray(0, Math.min(this.#count, sampleCount))];
     const recent = values.filter((_, at) => now - (this.#times[at] ?? 0) < recentMs);
-    return recent.sort((a, b) => a - b)[Math.floor(recent.length / 2)] ?? null;
+    const middle = recent.sort((a, b) => a - b)[Math.floor(recent.length / 2)] ?? null;
+    return [middle, recent.length];
   }
 }
 
@@ -82,7 +94,7 @@ class Minutes {
     this.#failures[at] = (this.#failures[at] ?? 0) + failures;
   }
 
-  share(now: number): number | null {
+  sums(now: number): { readonly calls: number; readonly failures: number } {
     const oldest = Math.floor(now / minuteMs) - uptimeMinutes;
     let calls = 0;
     let failures = 0;
@@ -91,7 +103,7 @@ class Minutes {
       calls += this.#calls[at] ?? 0;
       failures += this.#failures[at] ?? 0;
     }
-    return calls === 0 ? null : (calls - failures) / calls;
+    return { calls, failures };
   }
 }
 
@@ -101,6 +113,8 @@ export class OfferHealth {
   /** Nothing speaks against it: routing need not look closer. */
   isCalm = true;
   readonly probes = new OfferProbes();
+  /** What other processes have measured. */
+  others: readonly Figures[] = [];
   readonly #onBreaker: OnBreaker;
   #consecutive = 0;
   #window = { from: 0, calls: 0, failures: 0 };
@@ -218,22 +232,35 @@ export class OfferHealth {
     return this.#failing * 0.5 ** ((now - this.#failingAt) / halfLifeMs);
   }
 
-  /** Ms on average; null where nothing was measured lately. */
+  /** Ms on average, or what other processes have measured; null where nobody did lately. */
   firstByteMs(now: number): number | null {
-    return now - this.#firstByteAt < staleMs ? this.#firstByteMs : null;
+    if (now - this.#firstByteAt < staleMs) return this.#firstByteMs;
+    return middleOf(this.others.map(({ latency, latencies }) => [latency, latencies]));
   }
 
-  /** Tokens a second on average; null where nothing was measured lately. */
+  /** Tokens a second on average, or what other processes have measured; null where nobody did lately. */
   throughput(now: number): number | null {
-    return now - this.#throughputAt < staleMs ? this.#throughput : null;
+    if (now - this.#throughputAt < staleMs) return this.#throughput;
+    return middleOf(this.others.map(({ throughput, throughputs }) => [throughput, throughputs]));
   }
 
+  /** What this process has measured. */
+  figures(now: number): Figures {
+    const [latency, latencies] = this.#latencies.median(now);
+    const [throughput, throughputs] = this.#throughputs.median(now);
+    return { ...this.#minutes.sums(now), latency, latencies, throughput, throughputs };
+  }
+
+  /** What all processes have. */
   report(now: number): HealthReport {
+    const all = [this.figures(now), ...this.others];
+    const calls = all.reduce((sum, one) => sum + one.calls, 0);
+    const failures = all.reduce((sum, one) => sum + one.failures, 0);
     return {
       status: this.state(now),
-      latencyMs: this.#latencies.median(now),
-      throughput: this.#throughputs.median(now),
-      uptime: this.#minutes.share(now),
+      latencyMs: middleOf(all.map(({ latency, latencies }) => [latency, latencies])),
+      throughput: middleOf(all.map(({ throughput, throughputs }) => [throughput, throughputs])),
+      uptime: calls === 0 ? null : (calls - failures) / calls,
     };
   }
 
@@ -268,6 +295,19 @@ export class OfferHealth {
   }
 }
 
+/** The median of medians, each counting as often as it has measurements. */
+function middleOf(medians: readonly (readonly [number | null, number])[]): number | null {
+  const known = medians
+    .flatMap(([value, count]) => (value === null ? [] : [{ value, count }]))
+    .sort((one, other) => one.value - other.value);
+  let left = Math.floor(known.reduce((sum, { count }) => sum + count, 0) / 2);
+  for (const { value, count } of known) {
+    left -= count;
+    if (left < 0) return value;
+  }
+  return known.at(-1)?.value ?? null;
+}
+
 function moved(before: number | null, to: number): number {
   return before === null ? to : before + (to - before) * pace;
 }
@@ -281,6 +321,10 @@ export class Healths {
   onBreaker: OnBreaker = () => {};
   onBenched: OnBenched = () => {};
   readonly #offers = new Map<string, OfferHealth>();
+
+  all(): Iterable<OfferHealth> {
+    return this.#offers.values();
+  }
 
   of(name: string): OfferHealth {
     const known = this.#offers.get(name);

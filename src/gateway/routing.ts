@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import type { Routes } from './choose.ts';
 import { OverrideWatch } from './overrides.ts';
 import { hearProbes, ProbeSchedule } from './probe_schedule.ts';
+import { SharedFigures } from './shared_figures.ts';
 import { SharedRests } from './shared_rests.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -14,6 +15,7 @@ export class Routing {
   readonly #routes: Routes;
   readonly #warn: (message: string, error?: unknown) => void;
   readonly #probes: ProbeSchedule;
+  readonly #figures: SharedFigures;
 
   /** @param probesEvery minutes; 0 for no probes */
   constructor(
@@ -25,6 +27,7 @@ export class Routing {
     this.#sql = sql;
     this.#routes = routes;
     this.#warn = (message, error) => log('warn', message, error);
+    this.#figures = new SharedFigures(sql, routes.healths, this.#warn);
     const settings = { everyMs: probesEvery * minuteMs, log: this.#warn };
     this.#probes = new ProbeSchedule(sql, routes, upstreams, settings);
   }
@@ -34,10 +37,12 @@ export class Routing {
     await new OverrideWatch(this.#sql, this.#routes, this.#warn).start();
     await new SharedRests(this.#sql, this.#routes, this.#warn).start();
     await hearProbes(this.#sql, this.#routes, this.#warn);
+    await this.#figures.start();
     this.#probes.start();
   }
 
   async stop(): Promise<void> {
+    this.#figures.stop();
     await this.#probes.stop();
   }
 }
