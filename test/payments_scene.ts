@@ -28,6 +28,8 @@ import { ScratchData } from './scratch_data.ts';
 /** A payment as the provider has it. */
 interface Account {
   readonly facts: PaymentFacts;
+  /** What is to be said again when its money is taken. */
+  readonly nonce: string;
   /** The payer has agreed. */
   authorised: boolean;
   /** Id of the transfer, once money has moved. */
@@ -83,8 +85,7 @@ export class ScriptedProvider {
       open: async (facts) => {
         await this.before('open');
         if (this.openFails) throw this.openFails;
-        const providerId = `TR${facts.invoice}`;
-        return this.#opened(providerId, facts, false);
+        return this.#opened(facts, false, 'n');
       },
       claimOf: (returned) => ({
         claims: returned.get('status') === 'success' ? 'paid' : 'cancelled',
@@ -99,6 +100,7 @@ export class ScriptedProvider {
       capture: async (facts) => {
         await this.before('execute');
         const account = this.#accountOf(facts);
+        if (facts.nonce !== account.nonce) throw new Error('another nonce was kept');
         if (account.authorised) {
           account.captures += 1;
           account.trxId ??= this.newTrxId();
@@ -111,11 +113,12 @@ export class ScriptedProvider {
     };
   }
 
-  #opened(providerId: string, facts: PaymentFacts, authorised: boolean): Opened {
+  #opened(facts: PaymentFacts, authorised: boolean, nonce: string): Opened {
+    const providerId = `TR${facts.invoice}`;
     const nothing = { trxId: null, captures: 0, refunded: 0, refunds: [] };
-    this.accounts.set(providerId, { facts, authorised, ...nothing });
+    this.accounts.set(providerId, { facts, authorised, nonce, ...nothing });
     const redirectUrl = `http://127.0.0.1/pay/${providerId}`;
-    return { providerId, redirectUrl, nonce: 'n', evidence: evidence('create') };
+    return { providerId, redirectUrl, nonce, evidence: evidence('create') };
   }
 
   #agreements(): Agreements {
@@ -135,7 +138,7 @@ export class ScriptedProvider {
         if (this.ended.includes(agreementId))
           throw new ProviderRefused('The agreement is over.', evidence('charge'));
         if (!this.solvent) throw new ProviderRefused('Not enough money.', evidence('charge'));
-        return this.#opened(`TR${facts.invoice}`, facts, true);
+        return this.#opened(facts, true, agreementId);
       },
       cancel: async (agreementId) => {
         if (this.cancels) this.ended.push(agreementId);

@@ -176,6 +176,26 @@ test('a webhook that refuses or redirects is tried again, later each time, then 
   assert.ok((await mailsTo(user)).includes('[Sandbox] Your webhook could not be reached'));
 });
 
+test('messages that are long over are deleted, and no others', async () => {
+  const { user } = await account(dollar);
+  await scene.owner`
+    INSERT INTO alert_messages (id, user_id, body, created_at, next_at, delivered_at, failed_at)
+    SELECT gen_random_uuid(), ${user}, name, now() - age::interval, next_at, delivered_at, failed_at FROM (VALUES
+      ('old and delivered', '31 days', NULL::timestamptz, now(), NULL::timestamptz), ('old and given up', '31 days', NULL, NULL, now()),
+      ('young', '29 days', NULL, now(), NULL), ('on its way', '31 days', now() + interval '1 hour', NULL, NULL)
+    ) m (name, age, next_at, delivered_at, failed_at)`;
+  const own = watch();
+  own.start();
+  const left = () => scene.owner<{ body: string }[]>`
+    SELECT body FROM alert_messages WHERE user_id = ${user} ORDER BY body`;
+  try {
+    await until('the old ones are gone', async () => (await left()).length <= 2);
+  } finally {
+    await own.stop();
+  }
+  assert.deepEqual([...(await left())], [{ body: 'on its way' }, { body: 'young' }]);
+});
+
 test('private addresses are not public, in whatever form', () => {
   const hidden =
     '0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 169.254.169.254 172.31.0.1 192.168.1.1 198.18.0.1 224.0.0.1 255.255.255.255 :: ::1 ::ffff:10.0.0.1 ::ffff:8.8.8.8 fe80::1 fc00::1 fd12::1 ff02::1 64:ff9b::a00:1 2001::1 2001:db8::1 2002:a00:1::1 localhost';

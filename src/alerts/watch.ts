@@ -29,6 +29,9 @@ const retryMs = [10_000, 60_000, 300_000, 1_800_000, 7_200_000, 25_200_000] as c
 /** How long a process may take to send what it has claimed; ms. */
 const claimMs = 60_000;
 const mostAtOnce = 20;
+/** What was delivered or given up is kept for so long. */
+const keptFor = '30 days';
+const pruneEveryMs = 3_600_000;
 
 interface Fallen {
   readonly userId: string;
@@ -60,6 +63,7 @@ export class BalanceWatch {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
+  #pruneAt = 0;
 
   constructor(settings: WatchSettings) {
     this.#settings = settings;
@@ -88,6 +92,7 @@ export class BalanceWatch {
     try {
       await this.look();
       await this.deliver();
+      if (performance.now() >= this.#pruneAt) await this.prune();
     } catch (error) {
       this.#settings.log('warn', 'low balances could not be told', error);
     }
@@ -140,6 +145,13 @@ export class BalanceWatch {
       if (due.length === 0) return;
       await Promise.all(due.map((message) => this.#send(message)));
     }
+  }
+
+  /** Deletes what is long over. */
+  async prune(): Promise<void> {
+    await this.#settings.sql`
+      DELETE FROM alert_messages WHERE next_at IS NULL AND created_at < now() - ${keptFor}::interval`;
+    this.#pruneAt = performance.now() + pruneEveryMs;
   }
 
   async #send(message: Message): Promise<void> {

@@ -13,6 +13,7 @@ import {
   whyNotOpened,
 } from './method.ts';
 import { isOffered } from './offered.ts';
+import type { Payment } from './payment.ts';
 import { currentRules } from './rules.ts';
 
 export interface Agreement {
@@ -36,6 +37,9 @@ interface Stored extends Agreement {
 
 /** How often the provider is asked again to end an agreement. */
 const endAgain = '1 hour';
+/** What nobody came back from by then is over; who came back and got no answer is asked about for longer. */
+const openFor = '1 day';
+const askedFor = '7 days';
 
 function columns(sql: Desk['sql']) {
   return sql`id, user_id AS "userId", method, state, reason, redirect_url AS "redirectUrl", payer_shown AS "payerShown",
@@ -51,6 +55,24 @@ function sealName(id: string): string {
 export function agreementId(desk: Desk, id: string, sealed: Buffer): string {
   const text = unseal(desk.secret, sealName(id), sealed);
   if (text === null) throw new Error(`agreement ${id} was sealed with another secret`);
+  return text;
+}
+
+const sealedNonce = 'sealed:';
+
+/** What a method wishes to have kept of a payment by agreement: money can be taken by it. @param id of the payment */
+export function sealNonce({ secret }: Desk, id: string, nonce: string | null): string | null {
+  if (nonce === null) return null;
+  return sealedNonce + seal(secret, `payment nonce ${id}`, nonce).toString('base64');
+}
+
+/** As the method gave it. @throws Error where it was sealed with another secret */
+export function openNonce({ secret }: Desk, { id, nonce }: Payment): string | null {
+  // Of payments of one's own it is no secret, and was none of the others before.
+  if (!nonce?.startsWith(sealedNonce)) return nonce;
+  const sealed = Buffer.from(nonce.slice(sealedNonce.length), 'base64');
+  const text = unseal(secret, `payment nonce ${id}`, sealed);
+  if (text === null) throw new Error(`payment ${id} was begun with another secret`);
   return text;
 }
 
@@ -138,29 +160,38 @@ export async function concludeAgreement(
   const { sql } = desk;
   const [row] = await sql<Stored[]>`
     SELECT ${columns(sql)} FROM payment_agreements WHERE token_hash = ${tokenHash(token)} AND method = ${methodId}`;
-  if (row?.state !== 'pending' || !row.requestId) return row ?? null;
-  const method = methodOf(desk, row.method);
-  const agreements = agreementsOf(method);
-  const concluded = await agreements.conclude(row.requestId);
-  if (!concluded) {
-    // It may be agreed to later, with the same page.
-    return row;
-  }
+  return row ? conclude(desk, row) : null;
+}
+
+/**
+ * Only for who came back signed in as the account that asked: else somebody could send their page to another, whose wallet
+ * would pay for them. That they came is written down first, so that another process may go on.
+ */
+async function conclude(desk: Desk, row: Stored): Promise<Agreement> {
+  const { sql } = desk;
+  if (row.state !== 'pending' || !row.requestId) return row;
+  await sql`
+    UPDATE payment_agreements SET ask_at = now() + greatest(interval '1 minute', now() - created_at)
+    WHERE id = ${row.id} AND state = 'pending'`;
+  const concluded = await agreementsOf(methodOf(desk, row.method)).conclude(row.requestId);
+  // It may be agreed to later, with the same page.
+  if (!concluded) return row;
   const sealed = seal(desk.secret, sealName(row.id), concluded.agreementId);
   try {
+    // The request may have had the agreement's own id.
     const [active] = await sql<Agreement[]>`
       UPDATE payment_agreements SET state = 'active', agreement = ${sealed}, payer_shown = ${concluded.payer},
-        agreed_at = now(), changed_at = now(), reason = NULL, redirect_url = NULL
+        agreed_at = now(), changed_at = now(), ask_at = NULL, reason = NULL, redirect_url = NULL, request_id = NULL
       WHERE id = ${row.id} AND state = 'pending' RETURNING ${columns(sql)}`;
-    return active ?? (await agreementOf(desk, row.userId));
+    return active ?? (await agreementOf(desk, row.userId)) ?? row;
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     // Two were agreed to: the second is not wanted.
     await sql`
       UPDATE payment_agreements SET state = 'ending', agreement = ${sealed}, agreed_at = now(), changed_at = now(), ask_at = now(),
-        reason = 'Another agreement was active already.' WHERE id = ${row.id} AND state = 'pending'`;
+        request_id = NULL, reason = 'Another agreement was active already.' WHERE id = ${row.id} AND state = 'pending'`;
     await endAtProvider(desk, row.id);
-    return agreementOf(desk, row.userId);
+    return (await agreementOf(desk, row.userId)) ?? row;
   }
 }
 
@@ -190,9 +221,18 @@ async function endAtProvider(desk: Desk, id: string): Promise<void> {
       UPDATE payment_agreements SET state = 'ended', ask_at = NULL, changed_at = now() WHERE id = ${id} AND state = 'ending'`;
 }
 
-/** Agreements that the provider has not ended yet. */
-export async function endAgreementsAgain(desk: Desk): Promise<void> {
-  const rows = await desk.sql<{ id: string }[]>`
-    SELECT id FROM payment_agreements WHERE ask_at <= now() AND state = 'ending' LIMIT 20`;
-  for (const { id } of rows) await endAtProvider(desk, id);
+/** Goes on with what a process left, or a provider did not answer, and ends what nobody came back from. */
+export async function tendAgreements(desk: Desk): Promise<void> {
+  const { sql } = desk;
+  const due = await sql<Stored[]>`
+    SELECT ${columns(sql)} FROM payment_agreements WHERE ask_at <= now() AND state IN ('ending', 'pending') ORDER BY ask_at LIMIT 20`;
+  for (const row of due) {
+    if (row.state === 'pending') await conclude(desk, row);
+    else await endAtProvider(desk, row.id);
+  }
+  // Nothing is taken by what was never concluded.
+  await sql`
+    UPDATE payment_agreements SET state = 'failed', reason = 'It was not agreed to in time.', changed_at = now(), ask_at = NULL
+    WHERE state IN ('created', 'pending')
+      AND created_at < now() - CASE WHEN ask_at IS NULL THEN ${openFor} ELSE ${askedFor} END::interval`;
 }

@@ -9,8 +9,8 @@ import {
   agreementOf,
   concludeAgreement,
   endAgreement,
-  endAgreementsAgain,
   openAgreement,
+  tendAgreements,
 } from './agreements.ts';
 import { type AutoTopupRule, autoTopupOf, chargeDue, setAutoTopup } from './auto_topup.ts';
 import { paisa } from './taka.ts';
@@ -105,8 +105,31 @@ test('an agreement is made on the provider’s page, and sealed', async () => {
   await assert.rejects(openAgreement(desk, user, 'bkash', payer), /already/);
   assert.equal(await concludeAgreement(desk, 'bkash', 'nonsense'), null);
   const rows =
-    await owner`SELECT encode(agreement, 'escape') AS sealed FROM payment_agreements WHERE user_id = ${user}`;
-  assert.doesNotMatch(JSON.stringify(rows), /TOKEN/);
+    await owner`SELECT encode(agreement, 'escape') AS sealed, request_id FROM payment_agreements WHERE user_id = ${user}`;
+  assert.doesNotMatch(JSON.stringify(rows), /TOKEN|AG/);
+});
+
+test('a process that dies while an agreement is concluded leaves it to others; one that nobody came back from ends', async () => {
+  const [came, closed] = [await scene.user(), await scene.user()];
+  await openAgreement(desk, closed, 'bkash', payer);
+  await openAgreement(desk, came, 'bkash', payer);
+  provider.before = async () => {
+    throw new Error('the process ended');
+  };
+  await assert.rejects(concludeAgreement(desk, 'bkash', tokenIn(callbacks)), /ended/);
+  provider.before = async () => {};
+  await tendAgreements(desk);
+  assert.equal((await agreementOf(desk, came))?.state, 'pending', 'not at once');
+  await owner`UPDATE payment_agreements SET ask_at = now() WHERE ask_at IS NOT NULL`;
+  await tendAgreements(desk);
+  assert.equal((await agreementOf(desk, came))?.state, 'active');
+  // Its payer may have agreed, and be somebody else: without who asked for it nothing is concluded.
+  assert.equal((await agreementOf(desk, closed))?.state, 'pending');
+  await owner`UPDATE payment_agreements SET created_at = now() - interval '25 hours' WHERE user_id IN (${came}, ${closed})`;
+  await tendAgreements(desk);
+  const over = await agreementOf(desk, closed);
+  assert.deepEqual([over?.state, over?.reason], ['failed', 'It was not agreed to in time.']);
+  assert.equal((await agreementOf(desk, came))?.state, 'active');
 });
 
 test('of two agreements that are agreed to, one stays and the other is ended', async () => {
@@ -129,6 +152,9 @@ test('below the threshold it is charged once, although five look at once', async
   assert.equal(await balanceOf(user), credit, 'it is above the threshold now');
   const [payment] = await owner`SELECT cause, state FROM payments WHERE user_id = ${user}`;
   assert.deepEqual({ ...payment }, { cause: 'automatic', state: 'credited' });
+  const kept = await owner`
+    SELECT p.*, e.detail FROM payments p JOIN payment_events e ON e.payment = p.id WHERE p.user_id = ${user}`;
+  assert.doesNotMatch(JSON.stringify(kept), /TOKENAG/);
   assert.deepEqual(await scene.lies(), []);
 });
 
@@ -234,14 +260,14 @@ test('an agreement that its owner ends is charged no more, even before the provi
   await again();
   assert.equal(await balanceOf(user), 0);
   provider.cancels = true;
-  await endAgreementsAgain(desk);
+  await tendAgreements(desk);
   assert.equal(
     (await agreementOf(desk, user))?.state,
     'ending',
     'the provider is not asked at once again',
   );
   await owner`UPDATE payment_agreements SET ask_at = now() WHERE user_id = ${user} AND state = 'ending'`;
-  await endAgreementsAgain(desk);
+  await tendAgreements(desk);
   assert.equal((await agreementOf(desk, user))?.state, 'ended');
   await assert.rejects(endAgreement(desk, user), /no agreement/);
   await assert.rejects(setAutoTopup(desk, user, usual), /no agreement/);

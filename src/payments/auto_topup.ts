@@ -8,7 +8,7 @@ import { compose } from '../mail/compose.ts';
 import { enqueueMail } from '../mail/outbox.ts';
 import type { Nano } from '../wallet/money.ts';
 import { openWallet } from '../wallet/wallets.ts';
-import { agreementId, agreementOf, endAgreementsAgain } from './agreements.ts';
+import { agreementId, agreementOf, tendAgreements } from './agreements.ts';
 import { createPayment, quoteOrder } from './create.ts';
 import type { Desk } from './desk.ts';
 import { autoTopupStopped } from './letters.ts';
@@ -168,7 +168,7 @@ export function startAutoTopups(desk: Desk, everyMs = usualEveryMs): () => Promi
   const round = async (): Promise<void> => {
     try {
       await chargeDue(desk);
-      await endAgreementsAgain(desk);
+      await tendAgreements(desk);
     } catch (error) {
       if (!stopped) desk.log('automatic top-ups could not be looked at', error);
     }

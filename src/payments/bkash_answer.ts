@@ -21,7 +21,8 @@ export function codeOf(body: Body): string | null {
   return member(body, 'externalCode', 'errorCode', 'statusCode');
 }
 
-const secretMembers = /token|secret|password|signature|hash|app_?key/i;
+/** By the id of an agreement money can be taken. */
+const secretMembers = /token|secret|password|signature|hash|app_?key|agreement_?id/i;
 const addressMembers = /url$/i;
 const numberOfPayer = /(?:\+?880|\b0)1\d{9}\b/g;
 

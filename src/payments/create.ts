@@ -3,6 +3,7 @@ import type { Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { timeOrderedId } from '../ids.ts';
 import { openWallet } from '../wallet/wallets.ts';
+import { sealNonce } from './agreements.ts';
 import { type Desk, methodNamed, methodOf } from './desk.ts';
 import { newInvoice, newToken } from './identifiers.ts';
 import { checkLimits } from './limits.ts';
@@ -150,11 +151,13 @@ async function openPayment(
   const method = methodOf(desk, payment.method);
   try {
     const opened = await open();
+    const { cause, id } = payment;
+    const nonce = cause === 'automatic' ? sealNonce(desk, id, opened.nonce) : opened.nonce;
     const [row] = await desk.sql<Payment[]>`
-      UPDATE payments p SET state = 'pending', provider_id = ${opened.providerId}, nonce = ${opened.nonce},
+      UPDATE payments p SET state = 'pending', provider_id = ${opened.providerId}, nonce = ${nonce},
         redirect_url = ${opened.redirectUrl}, ask_at = ${nextQuestion(method, payment)}
-      WHERE id = ${payment.id} AND state = 'created' RETURNING ${paymentColumns(desk.sql)}`;
-    await note(desk.sql, payment.id, {
+      WHERE id = ${id} AND state = 'created' RETURNING ${paymentColumns(desk.sql)}`;
+    await note(desk.sql, id, {
       kind: 'opened',
       actor: 'server',
       sentence: `${method.name} is ready for the payment.`,

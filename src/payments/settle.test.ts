@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { until } from '../../test/scratch_data.ts';
 import { nano } from '../wallet/money.ts';
 import { createPayment } from './create.ts';
 import { ProviderSilent, type Truth } from './method.ts';
@@ -67,6 +68,36 @@ test('a payer who agreed while another process had the turn is captured by whoev
   await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${payment.id}`;
   assert.equal((await settle(desk, payment.id, server)).state, 'credited');
   assert.equal(provider.accounts.get(payment.providerId ?? '')?.captures, 1);
+});
+
+test('a turn that took too long ends its own only', async () => {
+  const payment = await scene.begin(await scene.user());
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let asked = 0;
+  provider.before = async () => {
+    asked += 1;
+    await gates[asked - 1]?.promise;
+  };
+  const turn = async (): Promise<unknown> => {
+    const [row] =
+      await owner`SELECT settling_until AS until FROM payments WHERE id = ${payment.id}`;
+    return row?.until;
+  };
+  try {
+    const first = settle(desk, payment.id, server);
+    await until('the first asks', () => asked === 1);
+    await owner`UPDATE payments SET settling_until = now() - interval '1 s' WHERE id = ${payment.id}`;
+    const second = settle(desk, payment.id, server);
+    await until('the second asks', () => asked === 2);
+    gates[0]?.resolve();
+    await first;
+    assert.ok(await turn());
+    gates[1]?.resolve();
+    await second;
+    assert.equal(await turn(), null);
+  } finally {
+    honest();
+  }
 });
 
 test('a forged success of a payment that nobody authorised changes nothing', async () => {

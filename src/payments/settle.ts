@@ -8,6 +8,7 @@ import { isUniqueViolation, type Statements } from '../db/connection.ts';
 import { timeOrderedId } from '../ids.ts';
 import { isPassing } from '../wallet/failure.ts';
 import { creditWallet } from '../wallet/wallets.ts';
+import { openNonce } from './agreements.ts';
 import { canBeAskedAbout, learnProviderId, noteClaimedId } from './claimed_id.ts';
 import { type Desk, methodOf, payerHash } from './desk.ts';
 import { accountDoubt, heldUntil, payerDoubt, rateDoubt } from './limits.ts';
@@ -59,8 +60,9 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
   const brought = before.providerId === null ? (claim?.providerId ?? null) : null;
   if (brought !== null) await noteClaimedId(desk, before, brought, occasion.actor);
   // Somebody sits before a browser and wants to know; all others come again by themselves.
-  const payment = await begin(desk, id, occasion.actor === 'browser' ? patienceMs : 0);
-  if (!payment) return paymentOf(desk.sql, id);
+  const turn = await begin(desk, id, occasion.actor === 'browser' ? patienceMs : 0);
+  if (!turn) return paymentOf(desk.sql, id);
+  const { payment } = turn;
   try {
     const known = await learnProviderId(desk, payment, null, occasion.actor);
     const truth = occasion.truth
@@ -72,7 +74,9 @@ export async function settle(desk: Desk, id: string, occasion: Occasion): Promis
       return await verifyAndCredit(desk, now, truth, occasion.actor);
     return await become(desk, now, verdict, method, occasion.actor);
   } finally {
-    await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${id}`.catch(
+    // Whose turn took too long does not end that of another.
+    await desk.sql`
+      UPDATE payments SET settling_until = NULL WHERE id = ${id} AND settling_until::text = ${turn.until}`.catch(
       (error: unknown) => {
         if (!isPassing(error)) throw error;
       },
@@ -106,19 +110,28 @@ async function hasAgreed({ sql }: Desk, id: string): Promise<boolean> {
   return rows.length > 0;
 }
 
+interface Turn {
+  readonly payment: Payment;
+  /** As the database writes it, exactly. */
+  readonly until: string;
+}
+
 /**
  * Takes the turn; null when another process has it, or there is nothing left to do.
  * @param patience how long it is waited for; ms
  */
-async function begin({ sql }: Desk, id: string, patience: number): Promise<Payment | null> {
+async function begin({ sql }: Desk, id: string, patience: number): Promise<Turn | null> {
   const until = performance.now() + patience;
   for (;;) {
-    const [payment] = await sql<Payment[]>`
+    const [row] = await sql<(Payment & { turn: string })[]>`
       UPDATE payments p SET settling_until = clock_timestamp() + ${settlingMs} * interval '1 ms'
       WHERE id = ${id} AND (settling_until IS NULL OR settling_until < clock_timestamp())
         AND state NOT IN ('verified', 'credited', 'refunded') AND rejected_at IS NULL
-      RETURNING ${paymentColumns(sql)}`;
-    if (payment) return payment;
+      RETURNING ${paymentColumns(sql)}, settling_until::text AS turn`;
+    if (row) {
+      const { turn: until, ...payment } = row;
+      return { payment, until };
+    }
     const { state, rejectedAt } = await paymentOf(sql, id);
     if (rejectedAt || state === 'verified' || over.includes(state)) return null;
     if (performance.now() > until) return null;
@@ -143,7 +156,8 @@ async function truthOf(
     : await heard(desk, payment, actor, await method.ask(factsOf(payment)));
   if (first && first.state !== 'authorised') return first;
   if (method.capture && mayBeCaptured && (await mayCapture(desk, payment.id))) {
-    const facts = { ...factsOf(payment), captureAsked: true };
+    const nonce = openNonce(desk, payment);
+    const facts = { ...factsOf(payment), nonce, captureAsked: true };
     const captured = await heard(desk, payment, actor, await method.capture(facts));
     if (captured.state !== 'unknown') return captured;
   }
