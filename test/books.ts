@@ -57,11 +57,16 @@ export async function openBooks({ dataDir }: Installation): Promise<Books> {
   };
 }
 
+/** @throws AssertionError unless every check of the audit is content */
+export async function proveBooks(installation: Pick<Installation, 'akai'>): Promise<void> {
+  const report = await installation.akai('audit');
+  assert.equal(report.ok, true, JSON.stringify(report));
+}
+
 /** Ends an installation and deletes it. @throws AssertionError unless its books, with every request ended, are right */
 export async function endProven(installation: Installation, books: Books): Promise<void> {
   await books.settled();
-  const report = await installation.akai('audit');
-  assert.equal(report.ok, true, JSON.stringify(report));
+  await proveBooks(installation);
   await books[Symbol.asyncDispose]();
   await installation.remove();
 }

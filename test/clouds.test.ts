@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { startSandboxProvider } from '../src/sandbox/provider.ts';
+import { proveBooks } from './books.ts';
 import { startInstallation } from './installation.ts';
 
 const provider = await startSandboxProvider({ paceMs: 0 });
@@ -83,6 +84,7 @@ const installation = await startInstallation({
   },
 });
 after(async () => {
+  await proveBooks(installation);
   await installation.remove();
   rmSync(folder, { recursive: true });
   await provider.close();

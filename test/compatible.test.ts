@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, test } from 'node:test';
 import OpenAI from 'openai';
+import { proveBooks } from './books.ts';
 import { startHostile } from './hostile.ts';
 import { chunk, completion, failure, sse, usage, whole } from './hostile_behaviours.ts';
 import { startInstallation } from './installation.ts';
@@ -18,6 +19,7 @@ const installation = await startInstallation({
   ]),
 });
 after(async () => {
+  await proveBooks(installation);
   await Promise.all([installation.remove(), upstream.close()]);
 });
 beforeEach(() => upstream.forget());

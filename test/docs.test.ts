@@ -15,6 +15,7 @@ import {
 } from '../src/catalogue/catalogue.ts';
 import { withOwnModels } from '../src/catalogue/own_models.ts';
 import { loadConfig, providerVariables, settings } from '../src/config.ts';
+import { proveBooks } from './books.ts';
 import { rowsOf, textOf } from './documentation.ts';
 import { startInstallation } from './installation.ts';
 import { isPythonRequired, pythonWithOpenAI, runPython } from './python.ts';
@@ -37,6 +38,7 @@ const scratch = mkdtempSync(join(root, '.cache', 'docs-'));
 const somewhere = mkdtempSync(join(tmpdir(), 'akai-docs-'));
 mkdirSync(join(somewhere, 'data'));
 after(async () => {
+  await proveBooks(installation);
   await installation.remove();
   for (const folder of [scratch, somewhere]) rmSync(folder, { recursive: true, force: true });
 });

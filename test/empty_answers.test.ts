@@ -52,8 +52,10 @@ describe('an empty answer is free, and its receipt says why', () => {
   for (const stream of [false, true])
     for (const [name, usage] of Object.entries(usages))
       test(`${stream ? 'stream' : 'JSON'}, usage: ${name}`, async () => {
-        for (const message of messages) {
-          upstream.behave(answering(message, usage));
+        for (const [message, finish] of messages.flatMap((message) =>
+          ['stop', 'content_filter'].map((finish) => [message, finish] as const),
+        )) {
+          upstream.behave(answering(message, usage, finish));
           const { text, usage: told, receipt, requestId, headers } = await ask(stream);
           // as: our own answer
           assert.equal((told as { cost: number }).cost, 0, text);

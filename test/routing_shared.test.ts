@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { proveBooks } from './books.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { behaviours, failure, good, json, sse, stream } from './hostile_behaviours.ts';
 import { type Installation, startInstallation } from './installation.ts';
@@ -33,7 +34,7 @@ before(async () => {
     stack.use(await startInstallation({ databaseUrl: database.url, env: { ...env, ...more } }));
   [first, second] = await Promise.all([third(), third()]);
 });
-after(() => stack.disposeAsync());
+after(() => proveBooks(first).finally(() => stack.disposeAsync()));
 
 async function ask({ baseUrl, key }: Installation, body: object = {}): Promise<Response> {
   const messages = [{ role: 'user', content: 'Hello' }];
