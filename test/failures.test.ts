@@ -1,7 +1,6 @@
 /** Money that others have lost, or taken wrongly, by the kind of failure: which test keeps each of them away from here. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 interface Failure {
@@ -193,19 +192,60 @@ const complaints: readonly Failure[] = [
   },
 ];
 
+/** The names of the tests of a file, as they are written. */
+function testsOf(file: string): string[] {
+  const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
+  return text.match(/\btest\(\s*(['`]).*?\1,/gs) ?? [];
+}
+
+function assertShown(what: string, file: string, name: string): void {
+  assert.ok(
+    testsOf(file).some((call) => call.includes(name)),
+    `${what}: ${file} has no test "${name}"`,
+  );
+}
+
 test('each of the 35 known failures has its test, or the reason why not', () => {
   assert.equal(failures.length, 35);
   for (const [index, { what, tests }] of [...failures, ...complaints].entries()) {
     if (typeof tests === 'string') continue;
-    for (const [file, name] of tests) {
-      const calls =
-        readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').match(
-          /\btest\(\s*(['`]).*?\1,/gs,
-        ) ?? [];
-      assert.ok(
-        calls.some((call) => call.includes(name)),
-        `${index + 1}, ${what}: ${file} has no test "${name}"`,
-      );
+    for (const [file, name] of tests) assertShown(`${index + 1}, ${what}`, file, name);
+  }
+});
+
+test('what is promised about money, and what users complain about elsewhere, has its tests', () => {
+  const lines = readFileSync(new URL('promises.md', import.meta.url), 'utf8').split('\n');
+  const rows = lines.filter(
+    (line) => line.startsWith('| ') && !/^\| --- |\| shown [a-z ]*by \|$/.test(line),
+  );
+  assert.ok(rows.length > 100, `${rows.length} rows`);
+  for (const row of rows) {
+    const [what = '', shown = ''] = row.slice(2, -2).split(' | ');
+    for (const reference of shown.split(';').map((one) => one.trim())) {
+      const [, file, name] = /^(\S+\.test\.ts): (.+)$/.exec(reference) ?? [];
+      if (file && name) assertShown(what, file, name);
+      else
+        assert.ok(existsSync(new URL(`../${reference}`, import.meta.url)), `${what}: ${reference}`);
     }
   }
+});
+
+test('only a request that holds money, and a probe of the operator, asks a provider', () => {
+  const sources = globSync('src/**/*.ts', { cwd: new URL('..', import.meta.url) }).filter(
+    (file) => !file.endsWith('.test.ts'),
+  );
+  const having = (pattern: RegExp): string[] =>
+    sources
+      .filter((file) => pattern.test(readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')))
+      .sort();
+  assert.deepEqual(having(/\bupstreams\.send\(/), [
+    'src/gateway/attempts.ts',
+    'src/gateway/probe.ts',
+  ]);
+  // A call cannot be without its hold.
+  assert.deepEqual(having(/\bfirstAnswer\(call\b/), [
+    'src/gateway/stream_answer.ts',
+    'src/gateway/whole_answer.ts',
+  ]);
+  assert.ok(having(/^ {2}readonly hold: OpenHold;/m).includes('src/gateway/attempts.ts'));
 });

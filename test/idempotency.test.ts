@@ -51,6 +51,17 @@ async function upstreamRequests(work: () => Promise<unknown>): Promise<number> {
   return upstream.received.length - before;
 }
 
+test('what nobody asked to keep is not kept', async () => {
+  upstream.behave(json({ text: 'nothing of this' }));
+  assert.equal((await ask(null)).status, 200);
+  upstream.behave(stream({}));
+  assert.equal((await ask(null, { stream: true })).status, 200);
+  for (const table of ['answers', 'answer_parts', 'superseded_requests']) {
+    const kept = await books.sql`SELECT 1 FROM ${books.sql(table)}`;
+    assert.equal(kept.length, 0, table);
+  }
+});
+
 describe('an answer in one piece', () => {
   test('the same key and body again: the same answer, one call, one charge', async () => {
     upstream.behave(json({ text: 'ঢাকা, of course' }));
