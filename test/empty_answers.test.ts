@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import type { Behaviour } from './hostile.ts';
 import { chunk, completion, sse, whole } from './hostile_behaviours.ts';
+import { until } from './scratch_data.ts';
 import { readAll, startStreamScene } from './stream_scene.ts';
 
 const { upstream, installation, books, open, accountWith, stop } = await startStreamScene();
@@ -131,10 +132,13 @@ test('whatever a stream is made of, a client that reads it and leaves has paid f
       text += piece;
       if (text.split('\n\n').length > count) break;
     }
-    const [hold] = await books.sql<{ checkpoint: number; tokens: number }[]>`
-      SELECT checkpoint, checkpoint_output AS tokens FROM holds WHERE id = ${call.requestId.slice(4)}`;
+    // What was committed to the journal reaches the database a moment later.
+    await until('the checkpoint has grown with it', async () => {
+      const [hold] = await books.sql<{ tokens: number }[]>`
+        SELECT checkpoint_output AS tokens FROM holds WHERE id = ${call.requestId.slice(4)}`;
+      return (hold?.tokens ?? 0) * 4 >= count * bytes;
+    });
     call.leave();
-    assert.ok((hold?.tokens ?? 0) * 4 >= count * bytes, 'the checkpoint did not grow with it');
     const receipt = await books.receipt(call.requestId);
     assert.equal(receipt.outcome, 'estimated', JSON.stringify(delta));
     assert.equal(receipt.output_tokens, Math.ceil((count * bytes) / 4), JSON.stringify(delta));

@@ -74,16 +74,17 @@ async function serve(
   return startInstallation({ databaseUrl: database.url, dataDir, env });
 }
 
-export async function startKeptScene(): Promise<KeptScene> {
+/** @param all settings of every gateway */
+export async function startKeptScene(all: Record<string, string> = {}): Promise<KeptScene> {
   const stack = new AsyncDisposableStack();
   const database = stack.use(await openSharedDatabase());
   const { owner } = database;
   const upstream = await startHostile();
   stack.defer(() => upstream.close());
-  const first = stack.use(await serve(database, upstream, {}, null));
+  const first = stack.use(await serve(database, upstream, all, null));
   const { email, key } = first;
   const start = async (settings: Record<string, string> = {}): Promise<Installation> =>
-    stack.use(await serve(database, upstream, settings, { email, key }));
+    stack.use(await serve(database, upstream, { ...all, ...settings }, { email, key }));
   const second = await start();
   return {
     database,

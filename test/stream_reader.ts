@@ -40,6 +40,7 @@ function open(
 function readUpTo(
   { response, destroy }: Opened,
   limit: number,
+  noted: (bytes: number) => void,
 ): Promise<{ text: string; isWhole: boolean }> {
   return new Promise((resolve) => {
     let text = '';
@@ -48,6 +49,7 @@ function readUpTo(
     response.on('data', (part: string) => {
       if (text.length >= limit) return;
       text += part;
+      noted(part.length);
       if (text.length < limit) return;
       // What came in the same packet behind the cut was never received.
       text = text.slice(0, limit);
@@ -70,6 +72,8 @@ export class StreamReader {
   lastEvent = 0;
   address: string | null = null;
   isWhole = false;
+  /** Bytes so far, while it reads. */
+  received = 0;
   status = 0;
 
   /** @param key Idempotency-Key; null for a body that asks to be resumable */
@@ -89,7 +93,9 @@ export class StreamReader {
     this.status = opened.response.statusCode ?? 0;
     const address = opened.response.headers['x-stream-url'];
     if (typeof address === 'string') this.address = address;
-    const { text, isWhole } = await readUpTo(opened, limit);
+    const { text, isWhole } = await readUpTo(opened, limit, (bytes) => {
+      this.received += bytes;
+    });
     if (this.status !== 200) return;
     this.#take(text);
     this.isWhole = isWhole;
