@@ -14,12 +14,14 @@ import { after, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { startSandboxProvider } from '../src/sandbox/provider.ts';
 import { proveBooks } from './books.ts';
-import { startInstallation } from './installation.ts';
+import { runAkai, startInstallation } from './installation.ts';
 
 const provider = await startSandboxProvider({ paceMs: 0 });
 
 /** Tokens for service accounts, and in front of the stand-ins whatever is asked with one. */
 const authorizations: string[] = [];
+/** Projects that were asked in. */
+const projects: string[] = [];
 const cloud = { tokens: 0, refuses: false, authorizations };
 const server = createServer(async (request, response) => {
   const chunks: Buffer[] = [];
@@ -35,7 +37,14 @@ const server = createServer(async (request, response) => {
   cloud.authorizations.push(authorization);
   const { origin } = new URL(provider.baseUrl);
   const body = Buffer.concat(chunks).toString();
-  const answered = await fetch(`${origin}${request.url}`, {
+  const path = (request.url ?? '').replace(
+    /\/projects\/([^/]+)\/locations\/global/,
+    (_, project) => {
+      projects.push(project);
+      return '';
+    },
+  );
+  const answered = await fetch(`${origin}${path}`, {
     method: 'POST',
     headers: { authorization },
     body,
@@ -295,6 +304,41 @@ test("a service account that is not accepted any more is the operator's trouble"
   });
   assert.equal(response.status, 503);
   assert.doesNotMatch(await response.text(), /invalid_grant|gserviceaccount/);
+});
+
+test("a service account may be an account's own key: asked in its own project, and paid to Google by its owner", async () => {
+  cloud.refuses = false;
+  const env = {
+    VERTEX_BASE_URL: `${cloudUrl}/v1/projects/of-the-operator/locations/global`,
+    GOOGLE_TOKEN_URL: `${cloudUrl}/token`,
+    OWN_KEYS: 'on',
+  };
+  await using other = await startInstallation({ env });
+  const add = ['provider-key', 'add', '--email', other.email, '--provider', 'vertex', '--json'];
+  const bring = (account: object) =>
+    runAkai(add, { ...env, DATA_DIR: other.dataDir }, { input: JSON.stringify(account, null, 2) });
+  const own = { ...JSON.parse(serviceAccount), type: 'service_account', private_key_id: 'id-4711' };
+  const refused = await bring({ ...own, project_id: '../admin' });
+  assert.match(refused.stderr, /JSON of a service account/);
+  const brought = await bring({ ...own, project_id: 'of-salma' });
+  assert.equal(JSON.parse(brought.stdout).lastFour, '4711', brought.stderr);
+  assert.ok(!`${brought.stdout}${other.output()}`.includes('PRIVATE KEY'));
+  for (const [model, stream] of [
+    ['google/gemini-3.8-flash', false],
+    ['anthropic/claude-haiku-4.5', true],
+  ] as const) {
+    const asked = await fetch(`${other.baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${other.key}` },
+      body: JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'Hi' }] }),
+    });
+    assert.equal(asked.status, 200, await asked.text());
+    assert.equal(projects.at(-1), 'of-salma');
+    assert.equal(cloud.authorizations.at(-1), `Bearer token-${cloud.tokens}`);
+  }
+  const headers = { authorization: `Bearer ${other.key}` };
+  const wallet = await fetch(`${other.baseUrl}/credits`, { headers });
+  assert.equal(JSON.parse(await wallet.text()).data.total_usage, 0);
 });
 
 test('a key without the word Bearer is told what is missing', async () => {

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { providers } from '../catalogue/catalogue.ts';
 import { type Config, isWhole, providerVariables } from '../config.ts';
 import type { Sql } from '../db/database.ts';
+import { fields } from '../dialects/members.ts';
 import { ApiError } from '../errors.ts';
 import { seal, unseal } from './secret.ts';
 
@@ -62,7 +63,8 @@ export function whyNoOwnKey(config: Config, provider: string): string | null {
   if (config.ownKeys === 'off') return 'Own keys are switched off on this installation.';
   if (config.ownKeys === 'auto' && config.mode === 'sandbox' && baseUrl === '')
     return 'Own keys are switched off in this sandbox: OWN_KEYS=on lets them reach real providers.';
-  if (isWhole(baseUrl || known.baseUrl)) return null;
+  // A service account says of which project it is.
+  if (known.key === 'service-account' || isWhole(baseUrl || known.baseUrl)) return null;
   return `The address of ${known.name} is not known here: the operator sets it in ${providerVariables(provider).baseUrl}.`;
 }
 
@@ -73,26 +75,61 @@ export function whyNoOwnKey(config: Config, provider: string): string | null {
 export async function addProviderKey(
   sql: Sql,
   secret: string,
-  { userId, provider, text, fallback, note, who }: NewProviderKey,
+  { userId, provider, text: given, fallback, note, who }: NewProviderKey,
 ): Promise<ProviderKeyRecord> {
-  // It becomes a header; and where the operator names several keys, commas part them.
-  if (!/^[!-+\--~]+$/.test(text) || text.length < shortest || text.length > longest)
-    throw new ApiError('invalid_request', {
-      message: `A provider key has ${shortest} to ${longest} visible characters of ASCII, without spaces and commas.`,
-      param: 'key',
-    });
+  const isAccount = providers.get(provider)?.key === 'service-account';
+  const { text, lastFour } = isAccount ? serviceAccount(given) : headerText(given);
   const id = randomUUID();
   const sealed = seal(secret, sealName(id, userId, provider), text);
   const [row] = await sql<ProviderKeyRecord[]>`
     WITH noted AS (
       INSERT INTO provider_key_changes (who, user_id, key_id, provider, last_four, change)
-      VALUES (${who}, ${userId}, ${id}, ${provider}, ${text.slice(-4)}, 'added')
+      VALUES (${who}, ${userId}, ${id}, ${provider}, ${lastFour}, 'added')
     )
     INSERT INTO provider_keys (id, user_id, provider, sealed, last_four, note, fallback)
-    VALUES (${id}, ${userId}, ${provider}, ${sealed}, ${text.slice(-4)}, ${note}, ${fallback})
+    VALUES (${id}, ${userId}, ${provider}, ${sealed}, ${lastFour}, ${note}, ${fallback})
     RETURNING ${columns(sql)}`;
   if (!row) throw new Error('INSERT INTO provider_keys returned no row');
   return row;
+}
+
+interface KeyText {
+  readonly text: string;
+  readonly lastFour: string;
+}
+
+/** @throws ApiError invalid_request */
+function headerText(text: string): KeyText {
+  // It becomes a header; and where the operator names several keys, commas part them.
+  if (/^[!-+\--~]+$/.test(text) && text.length >= shortest && text.length <= longest)
+    return { text, lastFour: text.slice(-4) };
+  throw new ApiError('invalid_request', {
+    message: `A provider key has ${shortest} to ${longest} visible characters of ASCII, without spaces and commas.`,
+    param: 'key',
+  });
+}
+
+/** The file that Google gives for a service account, in one line. @throws ApiError invalid_request */
+function serviceAccount(given: string): KeyText {
+  let read: unknown;
+  try {
+    read = JSON.parse(given);
+  } catch {
+    read = null;
+  }
+  const { project_id, client_email, private_key, private_key_id } = fields(read);
+  const isWhole = [client_email, private_key].every((part) => typeof part === 'string');
+  // It becomes a part of the address.
+  if (isWhole && typeof project_id === 'string' && /^[a-z][a-z0-9.:-]{3,62}$/.test(project_id)) {
+    const text = JSON.stringify({ project_id, client_email, private_key, private_key_id });
+    if (text.length <= longest)
+      return { text, lastFour: String(private_key_id ?? client_email).slice(-4) };
+  }
+  throw new ApiError('invalid_request', {
+    message:
+      'The key for this provider is the JSON of a service account, with project_id, client_email and private_key.',
+    param: 'key',
+  });
 }
 
 /** All of an account, oldest first, with whether this installation's secret opens them. */

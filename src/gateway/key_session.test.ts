@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
-import { SessionRefused, serviceAccountSession } from './key_session.ts';
+import { addressOf, SessionRefused, serviceAccountSession } from './key_session.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const account = JSON.stringify({
@@ -122,4 +122,18 @@ test('a key that is no service account is refused without asking', async () => {
   for (const key of ['{', '{}', '{"client_email":"a","private_key":"b"}'])
     await assert.rejects(sessionOf(key).renew(), SessionRefused);
   assert.equal(asked, before);
+});
+
+test('a service account asks in its own project, wherever the operator asks', () => {
+  const own = JSON.stringify({ project_id: 'of-salma' });
+  const unknown =
+    'https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}';
+  const known =
+    'https://europe-west4-aiplatform.googleapis.com/v1/projects/ours/locations/europe-west4';
+  assert.equal(
+    addressOf(unknown, own),
+    'https://aiplatform.googleapis.com/v1/projects/of-salma/locations/global',
+  );
+  assert.equal(addressOf(known, own), known.replace('ours', 'of-salma'));
+  for (const key of ['token', '{}', '{"project_id":5}']) assert.equal(addressOf(known, key), known);
 });

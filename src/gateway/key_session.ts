@@ -31,6 +31,17 @@ export function serviceAccountSession(key: string, tokenUrl: string): KeySession
   return key.startsWith('{') ? new ServiceAccount(key, tokenUrl) : null;
 }
 
+/**
+ * Where a service account asks: in its own project, and where the operator's address leads to elsewhere, or nowhere.
+ * @param key the JSON of a service account, or a text of another kind
+ */
+export function addressOf(baseUrl: string, key: string): string {
+  const { project_id } = key.startsWith('{') ? parsed(key) : {};
+  if (typeof project_id !== 'string') return baseUrl;
+  const everywhere = baseUrl.replace('{location}-', '').replaceAll('{location}', 'global');
+  return everywhere.replace(/\/projects\/[^/]+/, `/projects/${project_id}`);
+}
+
 class ServiceAccount implements KeySession {
   readonly #text: string;
   readonly #tokenUrl: string;

@@ -11,10 +11,11 @@ import {
 import { type Model, type Provider, providers } from '../catalogue/catalogue.ts';
 import { parsePercent } from '../catalogue/margins.ts';
 import { type Offer, ownKeyOffer } from '../catalogue/offers.ts';
-import type { Config } from '../config.ts';
+import { type Config, isWhole } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { OfferHealth } from './health.ts';
+import { addressOf, serviceAccountSession } from './key_session.ts';
 import { KeyRing, type OwnKeyUse } from './provider_keys.ts';
 import { headersWith, type OwnOffers, type Target, targetOf } from './target.ts';
 
@@ -37,6 +38,8 @@ class OwnKey implements OwnKeyUse {
   readonly providerName: string;
   readonly lastFour: string;
   readonly ring: KeyRing;
+  /** Of its provider, for whoever has this key. */
+  readonly baseUrl: string;
   readonly health: OfferHealth;
   readonly #note: (error: string) => void;
   #noted = { error: '', at: Number.NEGATIVE_INFINITY };
@@ -46,11 +49,15 @@ class OwnKey implements OwnKeyUse {
     lastFour: string,
     text: string,
     provider: Provider,
+    { googleTokenUrl, providers: access }: Config,
     note: (error: string) => void,
   ) {
     this.providerName = provider.name;
     this.lastFour = lastFour;
-    this.ring = new KeyRing(provider.id, text, headersWith(provider.dialect), () => {});
+    const sessionOf = () =>
+      provider.key === 'service-account' ? serviceAccountSession(text, googleTokenUrl) : null;
+    this.ring = new KeyRing(provider.id, text, headersWith(provider.dialect), () => {}, sessionOf);
+    this.baseUrl = addressOf(access.get(provider.id)?.baseUrl || provider.baseUrl, text);
     this.health = new OwnHealth(`${provider.id}, key ${id}`);
     this.#note = note;
   }
@@ -146,9 +153,8 @@ export class OwnKeys {
   target(key: OwnKey, model: Model, offer: Offer, mayFall: boolean): Target {
     const provider = providers.get(offer.provider);
     if (!provider) throw new RangeError(`There is no provider ${offer.provider}.`);
-    const baseUrl = this.#config.providers.get(provider.id)?.baseUrl || provider.baseUrl;
     const of = { model, health: key.health, isReal: true, place: Number.POSITIVE_INFINITY };
-    return { ...targetOf(this.#priced(offer), of, baseUrl, key.ring), own: { key, mayFall } };
+    return { ...targetOf(this.#priced(offer), of, key.baseUrl, key.ring), own: { key, mayFall } };
   }
 
   #known({ id, provider, lastFour, fallback, text }: OpenedKey): Known {
@@ -166,6 +172,9 @@ export class OwnKeys {
       );
     };
     if (trouble !== null || text === null || !company) return { fallback, trouble, key: null };
-    return { fallback, trouble, key: new OwnKey(id, lastFour, text, company, note) };
+    const key = new OwnKey(id, lastFour, text, company, this.#config, note);
+    if (isWhole(key.baseUrl)) return { fallback, trouble, key };
+    const nowhere = `Your own key for ${name} (…${lastFour}) does not say where to ask with it. Add it again.`;
+    return { fallback, trouble: nowhere, key: null };
   }
 }
