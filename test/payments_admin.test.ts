@@ -1,11 +1,15 @@
 /** Operators and payments, over HTTP and from a shell: who may, what is refused, and that both do the same. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseArgs } from 'node:util';
 import { adminPaymentEndpoints } from '../src/api/admin_payments.ts';
 import { paymentCommands } from '../src/commands/payments.ts';
+import { voucherCommands } from '../src/commands/vouchers.ts';
 import { loadConfig } from '../src/config.ts';
+import { connect } from '../src/db/connection.ts';
 import { runAkai, startInstallation } from './installation.ts';
 import { member, newVisitor, refused, Visitor, visitorPassword } from './site_visitor.ts';
 
@@ -143,7 +147,7 @@ async function said(name: string, ...words: string[]): Promise<string> {
 }
 
 async function run(name: string, args: string[]) {
-  const command = paymentCommands[`payment ${name}`];
+  const command = paymentCommands[`payment ${name}`] ?? voucherCommands[name];
   assert.ok(command);
   const options = { ...command.options, json: { type: 'boolean' } } as const;
   return command.run(parseArgs({ args, options }), config, () => {});
@@ -229,4 +233,64 @@ test('the shell does the same: list, show, accept by two, reject, rules, refunds
   assert.equal(member(await shell('show', '--id', id), 'taka'), 400);
   for (const name of ['review', 'unmatched', 'compare']) await shell(name);
   assert.equal((await shell('check', '--id', other)).state, 'failed');
+});
+
+test('money that fits no payment is listed, given to one, or ended with a note, over HTTP and from a shell', async () => {
+  const path = join(realpathSync(join(installation.dataDir, 'postgres')), '.s.PGSQL.5432');
+  const owner = connect({ path }, { max: 1, name: 'test owner' });
+  const receipts = (query = '') => admin.get(`/api/admin/receipts${query}`);
+  for (const trxId of ['DAA0000001', 'DAA0000002'])
+    await owner`
+      INSERT INTO unmatched_receipts (id, method, environment, trx_id, amount, payer_shown, source)
+      VALUES (gen_random_uuid(), 'bkash', 'sandbox', ${trxId}, 7500, '017******75', 'webhook')`;
+  await owner.end();
+  const { body } = await receipts();
+  const [first, second] = ['0', '1'].map((index) => String(member(body, 'receipts', index, 'id')));
+  assert.ok(first && second);
+  const visitor = await newVisitor(origin);
+  const begun = await visitor.post('/api/topups', { method: 'bkash', taka: 75 });
+  const payment = String(begun.body.id);
+  const resolve = (id: string, given: object) =>
+    admin.post(`/api/admin/receipts/${id}/resolve`, given);
+  refused(await resolve(first, { note: '' }), 400, 'invalid_request', 'note');
+  const given = await resolve(first, { note: 'his', payment });
+  assert.equal(given.status, 200, JSON.stringify(given.body));
+  assert.match(String(given.body.resolution), new RegExp(payment));
+  refused(await resolve(first, { note: 'again' }), 404, 'not_found');
+  assert.equal((await visitor.get(`/api/topups/${payment}`)).body.state, 'needs_review');
+  assert.equal((await visitor.get('/api/wallet')).body.balance, 0);
+  const ended = await shell('resolve', '--id', second, '--note', 'the shop next door');
+  assert.equal(ended.resolution, 'the shop next door');
+  assert.deepEqual((await receipts()).body, { receipts: [] });
+  assert.equal(member((await receipts('?resolved=true')).body, 'receipts', '1', 'id'), second);
+  await assert.rejects(
+    shell('attach', '--id', payment, '--provider-id', 'TR0011Other'),
+    /does not say/,
+  );
+  refused(
+    await admin.post(`${at}/${payment}/attach`, { providerId: 'TR0011Other' }),
+    409,
+    'payment_conflict',
+  );
+});
+
+test('vouchers from a shell: made with a sheet to print, listed, switched off', async () => {
+  const sheet = join(installation.dataDir, 'vouchers.html');
+  const made = await shell('voucher create', '--usd', '3', '--count', '2', '--sheet', sheet);
+  const batch = String(member(made, 'batch', 'id'));
+  const code = String(member(made, 'codes', '0'));
+  assert.ok(readFileSync(sheet, 'utf8').includes(code));
+  assert.equal(statSync(sheet).mode & 0o77, 0);
+  assert.doesNotMatch(
+    JSON.stringify(await shell('voucher list', '--batch', batch)),
+    new RegExp(code),
+  );
+  const visitor = await newVisitor(origin);
+  assert.equal((await visitor.post('/api/vouchers/redeem', { code })).status, 201);
+  await shell('voucher disable', '--batch', batch);
+  const late = await visitor.post('/api/vouchers/redeem', {
+    code: String(member(made, 'codes', '1')),
+  });
+  refused(late, 409, 'voucher_refused', 'code');
+  assert.equal((await visitor.get('/api/wallet')).body.balance, 3);
 });

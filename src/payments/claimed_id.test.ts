@@ -8,6 +8,7 @@ import { usualFaults } from '../sandbox/uddoktapay_panel.ts';
 import { learnProviderId } from './claimed_id.ts';
 import { createPayment } from './create.ts';
 import type { Payment } from './payment.ts';
+import { attachProviderId } from './review.ts';
 import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { uddoktapay } from './uddoktapay.ts';
@@ -88,6 +89,22 @@ test('the id of a payment of somebody else is not kept, and the own one still co
   assert.equal(await scene.balance(payment), 0);
   assert.equal((await heard(payment, await visit(payment, 'pay'))).state, 'credited');
   assert.equal((await heard(rich, paid)).state, 'credited');
+});
+
+test('an id that an admin found in the panel is believed of nobody but the panel', async () => {
+  const [lost, other] = [await begin(), await begin()];
+  // The tab was closed, and no webhook came.
+  const [id, foreign] = [await visit(lost, 'pay'), await visit(other, 'pay')];
+  const attach = (providerId: string) =>
+    attachProviderId(desk, { paymentId: lost.id, providerId, who: 'admin@example.com' });
+  for (const wrong of [foreign, 'Zz0000000000000000Zz'])
+    await assert.rejects(attach(wrong), { code: 'payment_conflict', message: /does not say/ });
+  assert.equal(await scene.balance(lost), 0);
+  for (let times = 0; times < 2; times += 1)
+    assert.equal((await attach(` ${id} `)).state, 'credited');
+  assert.equal(await scene.balance(lost), lost.credit);
+  assert.equal((await heard(other, foreign)).state, 'credited');
+  assert.deepEqual(await scene.lies(), []);
 });
 
 test('an id that came while the panel was down is tried again without the browser', async () => {
