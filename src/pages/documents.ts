@@ -11,8 +11,8 @@ export interface Document {
 }
 
 const folder = new URL('../../docs/', import.meta.url);
-/** The address in the written examples; readers of an installation get its own in its place. */
-const publishedBase = 'https://akaicore.space/v1';
+/** The address in the written examples; readers of an installation get its own in its place, but where a setting is explained by it. */
+const publishedOrigin = 'https://akaicore.space';
 /** The order for a reader who begins at the beginning; pages that are not named here follow by title. */
 const order = [
   'quickstart',
@@ -41,14 +41,17 @@ const order = [
 
 /**
  * Reads and renders the folder.
- * @param baseUrl of the API as readers reach it, without a slash at the end
+ * @param origin of the installation as readers reach it, such as http://localhost:3000
  */
-export async function readDocuments(baseUrl: string): Promise<Document[]> {
+export async function readDocuments(origin: string): Promise<Document[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.md'));
   const documents = await Promise.all(
     names.map(async (name) => {
       const markdown = await readFile(new URL(name, folder), 'utf8');
-      return renderDocument(name.slice(0, -3), markdown.replaceAll(publishedBase, baseUrl));
+      const own = markdown.replace(/^(?!.*PUBLIC_URL).+$/gm, (line) =>
+        line.replaceAll(publishedOrigin, origin),
+      );
+      return renderDocument(name.slice(0, -3), own);
     }),
   );
   const place = ({ slug }: Document) => (order.includes(slug) ? order.indexOf(slug) : order.length);
@@ -65,6 +68,10 @@ export function renderDocument(slug: string, markdown: string): Document {
     renderer: {
       heading({ tokens, depth, text }) {
         return `<h${depth} id="${anchor(text, seen)}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
+      },
+      codespan({ text }) {
+        // Long addresses may go to the next line where a person would break them.
+        return `<code>${escapeAttribute(text).replace(/(?<=[^\s/])\/(?=[\w:.])/g, '/<wbr>')}</code>`;
       },
       link({ href, tokens }) {
         const target = href.replace(/^(?:\.\/)?([\w-]+)\.md(?=#|$)/, '/docs/$1');

@@ -32,7 +32,7 @@ export const english = {
   pages: 'Pages of the documentation',
   noDocumentation: 'This installation carries no documentation: its docs folder is empty.',
   inEnglish: '',
-  confirmTitle: 'Confirm your e-mail address',
+  confirmTitle: 'Confirm your e‑mail address',
   confirmText: 'One press of the button, and we know that this address is yours.',
   confirm: 'Confirm',
   confirmedTitle: 'Your address is confirmed',

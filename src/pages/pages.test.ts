@@ -109,6 +109,15 @@ test('a slash behind an address changes nothing', async () => {
   assert.equal((await pages().request('/docs/quickstart/')).status, 200);
 });
 
+test('examples name this installation, of the API of the site, too', async () => {
+  const text = await (await pages().request('/docs/alerts')).text();
+  assert.ok(text.includes('http://localhost:3456/api/alerts'), text);
+  assert.ok(text.includes('Origin: http://localhost:3456&quot;'), text);
+  assert.ok(!text.includes('https://akaicore.space'));
+  const settings = await (await pages().request('/docs/settings')).text();
+  assert.match(settings, /PUBLIC_URL.*https:\/\/akaicore\.space/s);
+});
+
 test('a missing page helps people along and answers programs in JSON', async () => {
   const page = await pages().request('/docs/no-such-page', { headers: browser });
   assert.equal(page.status, 404);
@@ -141,6 +150,7 @@ test('a document is rendered with anchors, links between pages, and wide things 
     '## Codes',
     '| a | b |\n|---|---|\n| 1 | 2 |',
     '```bash\ncurl "<x>"\n```',
+    'Ask `GET /api/keys/:id?a=<b>&c`.',
   ].join('\n\n');
   const { title, body } = renderDocument('wallet', markdown);
   assert.equal(title, 'Wallet & credits');
@@ -152,6 +162,7 @@ test('a document is rendered with anchors, links between pages, and wide things 
     '<h2 id="codes">Codes</h2>',
     '<h2 id="codes-1">Codes</h2>',
     '<div class="wide" tabindex="0"><table>',
+    '<code>GET /api/<wbr>keys/<wbr>:id?a=&lt;b>&amp;c</code>',
     '<pre tabindex="0"><code class="language-bash">curl &quot;&lt;x&gt;&quot;',
   ])
     assert.ok(body.includes(part), `${part} in ${body}`);

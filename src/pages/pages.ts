@@ -29,10 +29,11 @@ interface PagesContext {
 /** The application that answers every path outside /v1. */
 export function buildPages(context: PagesContext): Hono {
   const { config } = context;
-  const baseUrl = () => `${config.publicUrl || context.origin()}/v1`;
+  const origin = () => config.publicUrl || context.origin();
+  const baseUrl = () => `${origin()}/v1`;
   let read: Promise<Document[]> | undefined;
   const documents = () => {
-    read ??= readDocuments(baseUrl());
+    read ??= readDocuments(origin());
     return read;
   };
   const healthy = healthCheck(context.ping);

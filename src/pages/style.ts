@@ -96,6 +96,7 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--li
 }
 @media (max-width: 30rem) {
   td:nth-child(2):not(:last-child) { min-width: 11rem; }
+  td:nth-child(2):last-child { min-width: 9.5rem; }
   .hero { padding-top: 1.75rem; }
   pre { font-size: .82rem; padding-left: 1rem; padding-right: 1rem; }
   figure figcaption { padding-left: 1rem; }
@@ -108,9 +109,9 @@ blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--li
 .rows div { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .25rem 1.5rem; padding: .7rem 0; border-bottom: 1px solid var(--line); }
 .rows dt { color: var(--soft); }
 .rows dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.fields { display: grid; gap: 1rem; max-width: 26rem; }
+.fields { display: grid; gap: 1rem; max-width: 26rem; margin-top: 1rem; }
 .fields label { display: grid; gap: .35rem; font-weight: 600; font-size: .95rem; }
-.fields input, .fields select { font: 400 1rem/1.5 var(--text); color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .8rem; width: 100%; }
+.fields input, .fields select { font: 400 1rem/1.5 var(--text); color: var(--ink); background: var(--card); border: 1px solid var(--soft); border-radius: .6rem; padding: .6rem .8rem; width: 100%; }
 .fields input:focus-visible, .fields select:focus-visible { outline: 3px solid var(--green); outline-offset: 1px; }
 .fields button { justify-self: start; }
 `;
