@@ -19,13 +19,15 @@ export interface ReceiptRow {
 
 export interface Books extends AsyncDisposable {
   readonly sql: Sql;
-  /** The receipt of a request (`req_…` or `chatcmpl-…`); waits up to 5 s for it. @throws Error when there is none */
+  /** The receipt of a request (`req_…` or `chatcmpl-…`); waits for it. @throws Error when there is none */
   receipt(id: string): Promise<ReceiptRow>;
-  /** Resolves once no hold is open. @throws Error after 10 s */
+  /** Resolves once no hold is open. @throws Error when they stay so */
   settled(): Promise<void>;
 }
 
 const waitMs = 10;
+/** Machines are busy. */
+const patienceMs = 30_000;
 
 /** Connects as the owner of the embedded database. */
 export async function openBooks({ dataDir }: Installation): Promise<Books> {
@@ -43,13 +45,13 @@ export async function openBooks({ dataDir }: Installation): Promise<Books> {
     sql,
     receipt: (id) => {
       const uuid = id.replace(/^(req_|chatcmpl-)/, '');
-      return poll(`no receipt of ${id}`, 5000, async () => {
+      return poll(`no receipt of ${id}`, patienceMs, async () => {
         const [row] = await sql<ReceiptRow[]>`SELECT * FROM receipts WHERE id = ${uuid}`;
         return row ?? null;
       });
     },
     settled: () =>
-      poll('holds stay open', 10_000, async () => {
+      poll('holds stay open', patienceMs, async () => {
         const rows = await sql`SELECT id FROM holds`;
         return rows.length === 0 ? undefined : null;
       }),

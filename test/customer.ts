@@ -1,6 +1,6 @@
 /** Somebody with a wallet and a key, made in the database of a test as the command line makes them. */
 import { randomUUID } from 'node:crypto';
-import { createKey } from '../src/accounts/keys.ts';
+import { createKey, type NewKey } from '../src/accounts/keys.ts';
 import type { Sql } from '../src/db/connection.ts';
 import { parseUsd } from '../src/wallet/money.ts';
 import { creditWallet, openWallet } from '../src/wallet/wallets.ts';
@@ -11,6 +11,18 @@ export interface Customer {
   readonly key: string;
   /** Nano-USD that the wallet began with. */
   readonly credit: number;
+}
+
+/** Another key of an account. @param sql may make keys */
+export async function anotherKey(
+  sql: Sql,
+  email: string,
+  more: Partial<NewKey> = {},
+): Promise<{ id: string; key: string }> {
+  const [user] = await sql<{ id: string }[]>`SELECT id FROM users WHERE email = ${email}`;
+  if (!user) throw new Error(`nobody is ${email}`);
+  const walletId = await openWallet(sql, user.id);
+  return createKey(sql, { userId: user.id, walletId, name: 'another', ...more });
 }
 
 /** They have no password. @param sql may make accounts */

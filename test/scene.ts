@@ -1,8 +1,11 @@
 /** Two installations in which every status of the contract can be met: what the SDKs and the documentation are tried against. */
 
 import assert from 'node:assert/strict';
+import { type NewKey, revokeKey } from '../src/accounts/keys.ts';
 import { connect } from '../src/db/connection.ts';
 import { findPlace, socketPath } from '../src/db/place.ts';
+import { openBooks } from './books.ts';
+import { anotherKey, makeCustomer } from './customer.ts';
 import { type Installation, startInstallation } from './installation.ts';
 
 /** How to meet a status: where, and with which key. */
@@ -42,49 +45,41 @@ const strictSettings = {
   OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
 };
 
-/** Another key of the installation's owner. */
-async function keyOf(
-  { akai, email }: Installation,
-  ...options: string[]
-): Promise<{ id: string; key: string }> {
-  return akai('key', 'create', '--email', email, '--name', 'scene', ...options);
-}
-
-/** A wallet with less than the least that is served. */
-async function poorKey({ akai }: Installation): Promise<string> {
-  const email = 'poor@example.com';
-  await akai('user', 'create', '--email', email, '--password', 'correct horse battery');
-  await akai('wallet', 'credit', '--email', email, '--usd', '0.49');
-  const { key } = await akai<{ key: string }>('key', 'create', '--email', email, '--name', 'poor');
-  return key;
-}
-
 /** The key with its last character changed, so that its checksum is wrong. */
 function withTypo(key: string): string {
   return key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
 }
+
+/** The least that is served is half a dollar. */
+const lessThanIsServed = '0.49';
 
 export async function startScene(): Promise<Scene> {
   const [main, strict] = await Promise.all([
     startInstallation(),
     startInstallation({ env: strictSettings }),
   ]);
-  const revoked = await keyOf(main);
-  await main.akai('key', 'revoke', '--id', revoked.id);
+  await using mainBooks = await openBooks(main);
+  await using strictBooks = await openBooks(strict);
+  const keyOf = async (more: Partial<NewKey> = {}): Promise<string> =>
+    (await anotherKey(mainBooks.sql, main.email, more)).key;
+  const strictKey = async (): Promise<string> =>
+    (await anotherKey(strictBooks.sql, strict.email)).key;
+  const revoked = await anotherKey(mainBooks.sql, main.email);
+  await revokeKey(mainBooks.sql, revoked.id);
   const here = (key: string): Trouble => ({ baseUrl: main.baseUrl, key });
   const there = (key: string): Trouble => ({ baseUrl: strict.baseUrl, key });
   const troubles = {
     good: here(main.key),
     typo: here(withTypo(main.key)),
     revoked: here(revoked.key),
-    expired: here((await keyOf(main, '--expires', '2020-01-01')).key),
+    expired: here(await keyOf({ expiresAt: new Date('2020-01-01') })),
     missing: here(''),
-    poor: here(await poorKey(main)),
-    foreign: here((await keyOf(main, '--allow-ip', '203.0.113.0/24')).key),
-    large: there((await keyOf(strict)).key),
-    limited: there((await keyOf(strict)).key),
-    down: there((await keyOf(strict)).key),
-    broken: there((await keyOf(strict)).key),
+    poor: here((await makeCustomer(mainBooks.sql, lessThanIsServed)).key),
+    foreign: here(await keyOf({ allowedNetworks: ['203.0.113.0/24'] })),
+    large: there(await strictKey()),
+    limited: there(await strictKey()),
+    down: there(await strictKey()),
+    broken: there(await strictKey()),
   };
   const dispose = async (): Promise<void> => {
     const reports = Promise.all([main.akai('audit'), strict.akai('audit')]);

@@ -1,6 +1,7 @@
 /** A gateway in front of one hostile provider, and a client that reads as little of its answers as it likes. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { type Books, endProven, openBooks } from './books.ts';
+import { makeCustomer } from './customer.ts';
 import { type Hostile, startHostile } from './hostile.ts';
 import { type Installation, startInstallation } from './installation.ts';
 
@@ -35,7 +36,7 @@ export async function startStreamScene(): Promise<StreamScene> {
     installation,
     books,
     open: (body, key = installation.key) => open(installation.baseUrl, key, body),
-    accountWith: (usd) => accountWith(installation, usd),
+    accountWith: (usd) => makeCustomer(books.sql, usd),
     stop: async () => {
       await endProven(installation, books);
       await upstream.close();
@@ -60,17 +61,6 @@ function open(baseUrl: string, key: string, body: object): Promise<Open> {
       JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'Hi' }], ...body }),
     );
   });
-}
-
-async function accountWith(
-  { akai }: Installation,
-  usd: string,
-): Promise<{ email: string; key: string }> {
-  const email = `${crypto.randomUUID()}@example.com`;
-  await akai('user', 'create', '--email', email, '--password', 'correct horse battery');
-  await akai('wallet', 'credit', '--email', email, '--usd', usd);
-  const { key } = await akai<{ key: string }>('key', 'create', '--email', email, '--name', 'test');
-  return { email, key };
 }
 
 export async function readAll({ response }: Open): Promise<string> {

@@ -71,7 +71,7 @@ export function keyState({ revokedAt, expiresAt }: KeyRecord): 'active' | 'expir
   return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }
 
-interface NewKey {
+export interface NewKey {
   readonly userId: string;
   readonly walletId: number;
   readonly name: string;
