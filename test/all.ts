@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..');
 const toolTimeoutMs = 180_000;
 const fileTimeoutMs = 300_000;
 /** Many files start a server and a PostgreSQL of their own, and wait for them half of their time. */
-const filesAtOnce = Math.min(availableParallelism() + 1, 4);
+const filesAtOnce = Math.min(availableParallelism() + 2, 6);
 
 /** Whoever stops this stops what it started. */
 const stopping = new AbortController();
@@ -126,7 +126,7 @@ async function testFile(file: string): Promise<void> {
 }
 
 /** Runs files, a few at once. */
-async function testFiles(files: readonly string[], atOnce: number): Promise<void> {
+async function testFiles(files: readonly string[]): Promise<void> {
   const waiting = [...files];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
@@ -134,14 +134,20 @@ async function testFiles(files: readonly string[], atOnce: number): Promise<void
       await testFile(file);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  await Promise.all(Array.from({ length: filesAtOnce }, worker));
 }
 
 /** Those that take longest begin, so that none goes on when all others have ended. */
-const longest = ['test/docs.test.ts', 'test/sdk-python.test.ts'];
-
-/** Files that leave the machine to themselves: they measure, or start and kill many processes. */
-const alone = ['test/crash.test.ts'];
+const longest = [
+  'test/crash.test.ts',
+  'test/docs.test.ts',
+  'test/faults/matrix.test.ts',
+  'src/main.test.ts',
+  'test/faults/clocks.test.ts',
+  'test/faults/restarts.test.ts',
+  'src/db/embedded.test.ts',
+  'test/sdk-python.test.ts',
+];
 
 async function main(): Promise<number> {
   Object.assign(process.env, compiled);
@@ -154,10 +160,8 @@ async function main(): Promise<number> {
     tool('dead code', 'knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']),
   ]);
   const files = globSync('{src,test,bench}/**/*.test.ts', { cwd: root }).sort();
-  const special = new Set([...longest, ...alone]);
-  const others = files.filter((file) => !special.has(file));
-  await testFiles([...longest, ...others], filesAtOnce);
-  await testFiles(alone, 1);
+  const others = files.filter((file) => !longest.includes(file));
+  await testFiles([...longest, ...others]);
 
   if (skips.length > 0) say(`\nSkipped:\n${skips.map((skip) => `  ${skip}`).join('\n')}`);
   if (failures.length > 0) say(`\nFailed:\n\n${failures.join('\n\n')}\n`);
