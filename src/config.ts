@@ -1,5 +1,6 @@
 /** Every setting: its environment variable, parser, default and sentence. `.env.example` and docs/settings.md come from this table. */
 
+import { resolve } from 'node:path';
 import { paymentSettings } from './payment-settings.ts';
 import {
   choice,
@@ -339,7 +340,13 @@ export function isLoopback(host: string): boolean {
   return /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
 }
 
-/** The environment of this process; the only place that reads it. */
+/** A path of the command line, from the folder where it was typed: commands work in that of their checkout. */
+export function typedPath(path: string): string {
+  const { INIT_CWD = '' } = process.env;
+  return resolve(INIT_CWD, path);
+}
+
+/** The environment of this process; `typedPath` aside the only place that reads it. */
 export function processEnvironment(): Readonly<Record<string, string | undefined>> {
   try {
     process.loadEnvFile('.env');

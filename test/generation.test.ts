@@ -1,13 +1,14 @@
 /** Receipts over the wire: there before the last byte, true to the books, signed, and with a line for what was free. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { timeOrderedId } from '../src/ids.ts';
 import { audit } from '../src/wallet/audit.ts';
 import type { PublicReceipt, SignedReceipt } from '../src/wallet/receipt_form.ts';
 import { openBooks } from './books.ts';
+import { compiled } from './compiled.ts';
 import { startHostile } from './hostile.ts';
 import { chunk, failure, good, json, sse, stream, usage } from './hostile_behaviours.ts';
 import { runAkai, startInstallation } from './installation.ts';
@@ -211,8 +212,9 @@ test('what came back later is on the receipt', async () => {
   await Promise.all(responses.map((response) => response.arrayBuffer()));
   const note = `${one} was not finished: ${other} ran instead`;
   await books.sql`
-    SELECT ledger_credit(${timeOrderedId()}, 'refund', 'revenue',
-      (SELECT wallet FROM receipts WHERE id = ${one.slice(4)}), ${charge}, ${note})`;
+    INSERT INTO superseded_requests (id, successor, key_id, key_hash, body_hash)
+    VALUES (${one.slice(4)}, ${other.slice(4)}, gen_random_uuid(), '', '')`;
+  await books.sql`SELECT ledger_refund_superseded()`;
   const receipt = await receiptOf(one);
   assert.equal(receipt.refunded, receipt.charged);
   assert.equal(receipt.refund_reason, note);
@@ -269,6 +271,19 @@ describe('a signed receipt', () => {
     const keyFile = file('keys.json', keys);
     const right = await verify(file('receipt.json', signed), '--public-key', keyFile);
     assert.equal(right.code, 0, right.stdout + right.stderr);
+    // By a path from where it is typed, which is not where the program works.
+    const typed = execFileSync(
+      process.execPath,
+      [
+        join(import.meta.dirname, '../bin/akai'),
+        'verify',
+        'receipt.json',
+        '--public-key',
+        'keys.json',
+      ],
+      { cwd: folder, encoding: 'utf8', env: compiled },
+    );
+    assert.match(typed, /receipt.json is right/);
     const cheaper = { ...signed, receipt: { ...signed.receipt, charged: '0.000001' } };
     const wrong = await verify(file('wrong.json', cheaper), '--public-key', keyFile);
     assert.equal(wrong.code, 1);

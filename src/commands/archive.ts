@@ -1,6 +1,6 @@
 /** `akai ledger archive` and `verify-archive`: which months, where to, and what they say. */
 import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { typedPath } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import {
@@ -44,7 +44,7 @@ export async function archive(
       message: `--before takes a month such as 2026-01, not "${before}".`,
       param: 'before',
     });
-  const path = resolve(folder);
+  const path = typedPath(folder);
   await mkdir(path, { recursive: true });
   const archived: ArchivedMonth[] = [];
   for (const month of await monthsBefore(sql, before ?? monthAgo(Math.max(leastKept, keptMonths))))

@@ -1,7 +1,7 @@
 /** `akai payment receipt`: the receipt of a payment as its owner gets it. */
 import { writeFile } from 'node:fs/promises';
 import type { ParseArgsOptionsConfig } from 'node:util';
-import type { Config } from '../config.ts';
+import { type Config, typedPath } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { paymentRecord } from '../payments/receipt.ts';
@@ -37,7 +37,7 @@ export const paymentReceiptCommand: {
       if (!record.payment.creditedAt) throw new ApiError('payment_not_credited');
       const { sellerName: name, sellerAddress: address, sellerBin: bin } = config;
       const pdf = await receiptPdf(record, language ?? record.language, { name, address, bin });
-      await writeFile(out, pdf);
+      await writeFile(typedPath(out), pdf);
       return { json: { id, out, bytes: pdf.length }, text: `The receipt is in ${out}.` };
     } finally {
       await database.close();

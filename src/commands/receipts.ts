@@ -1,5 +1,6 @@
 /** `akai verify` and `akai receipts review`: what they read, and what they say. */
 import { readFile } from 'node:fs/promises';
+import { typedPath } from '../config.ts';
 import type { Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { requestIdOf } from '../ids.ts';
@@ -9,7 +10,7 @@ import type { Said } from './said.ts';
 
 async function read(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(typedPath(path), 'utf8');
   } catch (cause) {
     throw new ApiError('not_found', { message: `The file ${path} cannot be read.`, cause });
   }

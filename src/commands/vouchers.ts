@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import type { ParseArgsOptionsConfig } from 'node:util';
-import type { Config } from '../config.ts';
+import { type Config, typedPath } from '../config.ts';
 import { openDatabase, type Sql } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { parseTaka, TakaError } from '../payments/taka.ts';
@@ -160,7 +160,7 @@ async function create(
   if (sheet !== null)
     // Whoever reads it can redeem it.
     await writeFile(
-      sheet,
+      typedPath(sheet),
       voucherSheet(batch, codes, { origin, sandbox: config.mode === 'sandbox' }),
       {
         mode: 0o600,
