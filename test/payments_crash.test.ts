@@ -1,6 +1,8 @@
 /** Wherever a process ends, what was paid is credited once, what was sent back is debited once, and the books are right. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { concludeAgreement, openAgreement } from '../src/payments/agreements.ts';
+import { chargeDue, setAutoTopup } from '../src/payments/auto_topup.ts';
 import { createPayment } from '../src/payments/create.ts';
 import type { Desk } from '../src/payments/desk.ts';
 import { findPayment, type Payment } from '../src/payments/payment.ts';
@@ -8,6 +10,7 @@ import { reconcileOnce } from '../src/payments/reconcile.ts';
 import { refundPayment } from '../src/payments/refund.ts';
 import { settle } from '../src/payments/settle.ts';
 import { paisa } from '../src/payments/taka.ts';
+import { nano } from '../src/wallet/money.ts';
 import { dyingDesk, Ended } from './dying_desk.ts';
 import { openPaymentsScene } from './payments_scene.ts';
 
@@ -43,8 +46,8 @@ async function paymentOfUser(userId: string): Promise<Payment | null> {
   return row ? findPayment(desk.sql, row.id) : null;
 }
 
-/** Some minutes pass, in which other processes look after what is due. */
-async function minutesLater(userId: string): Promise<void> {
+/** Some minutes pass, in which other processes look after what is due. @param comesBack whether a browser does */
+async function minutesLater(userId: string, comesBack = true): Promise<void> {
   const clock = Date.now;
   Date.now = () => clock() + 200_000;
   try {
@@ -54,6 +57,7 @@ async function minutesLater(userId: string): Promise<void> {
         WHERE p.id = r.payment AND p.user_id = ${userId} AND r.ask_at IS NOT NULL`;
       await reconcileOnce(desk);
     }
+    if (!comesBack) return;
     // The payer's browser comes back, too, or once more.
     const payment = await paymentOfUser(userId);
     if (payment && payment.state !== 'created') await settle(desk, payment.id, success);
@@ -125,5 +129,52 @@ test('a process that ends between any two steps of a refund neither loses nor do
   const steps = await endEverywhere('refund', order, paid);
   context.diagnostic(`${steps} steps`);
   assert.ok(steps > 15);
+  assert.deepEqual(await scene.lies(), []);
+});
+
+test('a process that ends between any two steps of an automatic top-up leaves the account with one', async (context) => {
+  const agreements = provider.method.agreements;
+  assert.ok(agreements);
+  let callback = '';
+  const { open } = agreements;
+  Object.assign(agreements, {
+    open: (...given: Parameters<typeof open>) => {
+      callback = given[2].callback;
+      return open(...given);
+    },
+  });
+  const payer = { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false };
+  const rule = { threshold: nano(2e9), amount: paisa(50_000), perDay: 3, perMonth: paisa(500_000) };
+  let isOver = true;
+  let steps = -1;
+  while (isOver) {
+    steps += 1;
+    const user = await scene.user();
+    await openAgreement(desk, user, 'bkash', payer);
+    await concludeAgreement(desk, 'bkash', callback.split('/').at(-1) ?? '');
+    await setAutoTopup(desk, user, rule);
+    const dying = dyingDesk(desk, steps);
+    await chargeDue(dying.desk).catch((error: unknown) => {
+      if (!(error instanceof Ended || dying.isOver())) throw error;
+    });
+    isOver = dying.isOver();
+    const where = `ended after ${steps} steps`;
+    await minutesLater(user, false);
+    await owner`UPDATE auto_topups SET next_at = now()`;
+    await chargeDue(desk);
+    const made = await owner<{ invoice: string; credited: boolean; asked: boolean }[]>`
+      SELECT invoice, credited_at IS NOT NULL AS credited, capture_asked_at IS NOT NULL AS asked FROM payments WHERE user_id = ${user}`;
+    for (const { invoice, credited } of made) {
+      const account = provider.accounts.get(`TR${invoice}`);
+      assert.equal(credited, account?.trxId != null, where);
+      assert.ok((account?.captures ?? 0) <= 1, where);
+    }
+    // Where nobody knows whether the money was asked for, it is not asked for again before the provider's day is over.
+    const unknown = made.filter(({ credited, asked }) => asked && !credited).length;
+    assert.equal(made.filter(({ credited }) => credited).length + unknown, 1, where);
+    await owner`DELETE FROM auto_topups`;
+  }
+  context.diagnostic(`${steps} steps`);
+  assert.ok(steps > 25);
   assert.deepEqual(await scene.lies(), []);
 });

@@ -28,7 +28,7 @@ export interface Reconciler {
 const batch = 20;
 /** Who claimed a row and is silent for so long is gone; ms. */
 const claimMs = 120_000;
-/** A payment that was not opened by now will not be: whoever began it is gone; ms. */
+/** A payment that was not opened by now, or by agreement not asked for, will not be: whoever began it is gone; ms. */
 const openingMs = 120_000;
 /** Paid, and still without credit, for so long: somebody has to look; ms. */
 const alarmAfterMs = 120_000;
@@ -82,14 +82,19 @@ async function look(desk: Desk, id: string): Promise<void> {
   const [payment] = await desk.sql<Payment[]>`
     SELECT ${paymentColumns(desk.sql)} FROM payments p WHERE id = ${id}`;
   if (!payment) return;
-  if (payment.state === 'created') {
-    if (Date.now() - payment.createdAt.getTime() < openingMs) return;
-    const method = methodOf(desk, payment.method);
-    const reason = `${method.name} was not reached. Nothing was paid.`;
-    await become(desk, payment, { state: 'failed', reason }, method, 'server');
-    return;
-  }
-  await settle(desk, id, { actor: 'server' });
+  const { state } = payment;
+  const now = state === 'created' ? payment : await settle(desk, id, { actor: 'server' });
+  if (!isLeft(now)) return;
+  const method = methodOf(desk, payment.method);
+  const reason = `${method.name} was not reached. Nothing was paid.`;
+  await become(desk, now, { state: 'failed', reason }, method, 'server');
+}
+
+/** By agreement the money is asked for as soon as the payment is opened: nobody comes back from a page to do it later. */
+function isLeft({ state, cause, captureAskedAt, createdAt }: Payment): boolean {
+  const isBegun =
+    state === 'created' || (cause === 'automatic' && state === 'pending' && !captureAskedAt);
+  return isBegun && Date.now() - createdAt.getTime() >= openingMs;
 }
 
 /** Ids of payments that are paid and should have been credited by now. */
