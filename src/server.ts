@@ -28,6 +28,7 @@ import { announcement } from './pages/announcement.ts';
 import { addMailPages } from './pages/mail.ts';
 import { buildPages } from './pages/pages.ts';
 import { addPaymentPages } from './pages/payment.ts';
+import { addRedeemPage } from './pages/redeem.ts';
 import {
   answerStore,
   buildApi,
@@ -167,6 +168,7 @@ function website(
   const about = { config, sql: database.sql, signIn };
   addAccountPages(pages, about);
   addPaymentPages(pages, config, desk);
+  addRedeemPage(pages, about);
   const report = (message: string, error: unknown): void => log('error', message, error);
   const cookieSecret = sessionSecret(secret);
   addAgreementPages(pages, { config, desk, sessionSecret: cookieSecret, report });

@@ -69,3 +69,41 @@ test('ten wrong codes within an hour are enough', async () => {
   refused(answer, 429, 'too_many_attempts');
   assert.ok(Number(answer.headers.get('retry-after')) > 0);
 });
+
+test('a card is redeemed on its page, in both languages, by who says whose wallet is meant', async () => {
+  const visitor = await newVisitor(origin);
+  const made = await admin.post('/api/admin/vouchers', { usd: '2.50', sheet: true });
+  const code = String(member(made.body, 'codes', '0'));
+  assert.match(String(made.body.sheet), /Open [^ ]+\/redeem and type this code/);
+  const empty = await (await fetch(`${origin}/redeem`)).text();
+  for (const field of ['code', 'email', 'password'])
+    assert.match(empty, new RegExp(`name="${field}"`));
+  const type = async (filled: Record<string, string>, language: string) => {
+    const answer = await fetch(`${origin}/redeem`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        code,
+        email: visitor.email,
+        password: visitorPassword,
+        ...filled,
+      }),
+      headers: { 'accept-language': language },
+    });
+    assert.deepEqual(answer.headers.getSetCookie(), []);
+    return { status: answer.status, text: await answer.text() };
+  };
+  const stranger = await type({ password: 'not the password' }, 'bn');
+  assert.equal(stranger.status, 400);
+  assert.match(stranger.text, /role="alert">ই-মেইল ঠিকানা অথবা পাসওয়ার্ডটি ভুল।</);
+  assert.ok(!stranger.text.includes('not the password'));
+  const slip = await type({ code: `${code.slice(0, -1)}0` }, 'en');
+  assert.match(slip.text, /role="alert">This is no voucher code/);
+  const sessions = async () => (await visitor.get('/api/auth/sessions')).body.sessions;
+  const before = await sessions();
+  const done = await type({ code: ` ${code.toLowerCase()} ` }, 'bn');
+  assert.equal(done.status, 200);
+  assert.match(done.text, /আপনার ওয়ালেটে \$2\.5 জমা হয়েছে/);
+  assert.equal((await visitor.get('/api/wallet')).body.balance, 2.5);
+  assert.deepEqual(await sessions(), before);
+  assert.match((await type({}, 'bn')).text, /role="alert">এই অ্যাকাউন্টে এই ভাউচার/);
+});

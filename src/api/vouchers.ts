@@ -1,6 +1,5 @@
 /** Vouchers: redeeming for who is signed in; making, listing and switching off for administrators. */
 import { z } from 'zod';
-import { returnAttempt, takeAttempt } from '../accounts/attempts.ts';
 import { ApiError } from '../errors.ts';
 import { paisa } from '../payments/taka.ts';
 import { voucherSheet } from '../payments/voucher_sheet.ts';
@@ -10,16 +9,13 @@ import {
   listBatches,
   mostCodes,
   mostUses,
-  redeemVoucher,
+  redeemCounted,
   showBatch,
   type VoucherBatch,
 } from '../payments/vouchers.ts';
 import { exactUsd } from '../wallet/money.ts';
 import { forUser } from './endpoint.ts';
 import { id, moment, usd, usdGiven } from './forms.ts';
-
-/** Of codes that were refused; what was credited is not counted. */
-const wrongCodes = { most: 10, everyMs: 3_600_000 };
 
 export const redeem = forUser({
   summary: 'Puts the value of a voucher into the wallet.',
@@ -30,9 +26,7 @@ export const redeem = forUser({
   answer: z.object({ id, amount: usd, balance: usd }),
   errors: ['voucher_unknown', 'voucher_refused', 'too_many_attempts'],
   handle: async ({ site: { sql }, user, body: { code } }) => {
-    await takeAttempt(sql, 'vouchers of', user.id, wrongCodes);
-    const redeemed = await redeemVoucher(sql, user.id, code);
-    await returnAttempt(sql, 'vouchers of', user.id, wrongCodes);
+    const redeemed = await redeemCounted(sql, user.id, code);
     return {
       id: redeemed.id,
       amount: exactUsd(redeemed.value),

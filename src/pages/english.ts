@@ -110,6 +110,16 @@ export const english = {
     'Whether the automatic top-up is agreed is not known yet. Load this page again in a few minutes.',
   passwordLength: 'This password is too short or too long: it needs 8 to 128 characters.',
   operatorSays: 'What the operator wrote: {words}',
+  redeemTitle: 'Redeem a voucher',
+  redeemText:
+    'Type the code of the voucher, and the e-mail address and password of your account. Its value is in your wallet at once.',
+  redeemCode: 'Code of the voucher',
+  redeemEmail: 'E-mail address',
+  redeemPassword: 'Password of your account',
+  redeem: 'Redeem',
+  redeemedTitle: '{amount} is in your wallet',
+  redeemed: 'The voucher is redeemed. Your balance is {balance} now.',
+  redeemRefused: 'The voucher could not be redeemed. Look at what you entered.',
 } as const;
 
 export type Texts = { readonly [K in keyof typeof english]: string };

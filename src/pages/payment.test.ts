@@ -33,7 +33,7 @@ const files: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   claims: [/^You handed in/],
   correct: [/gives no credit|was not made|stands in the place/],
   limits: [
-    /^There is no such account|are open: finish|were begun within|of that are left|^An account may/,
+    /^There is no such account|(?:are|is) open: finish|were begun within|of that are left|^An account may/,
   ],
   manual: [/^In your|MANUAL_PAYMENTS/],
   nagad: [/NAGAD_BASE_URL|takes no invoice|is not known to keep|^Nagad needs/],
@@ -47,6 +47,9 @@ const files: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   ],
   uddoktapay: [/UDDOKTAPAY_|^Asked for at|^checkout-v2|no longer knows/],
   unmatched: [/^Say what|^Given to|^There is no such|^This payment is/],
+  vouchers: [
+    /^Voucher X7 of|was not answered|^There is no (?:batch|voucher X7)|expired already|^one an|^accounts of|^after a/,
+  ],
   verdict: ['the amount is X7, not ৳X7'],
 };
 const others = [
@@ -55,6 +58,8 @@ const others = [
   'the amount is not named, not ৳500',
   'the amount is ৳450, not ৳500',
   'the invoice is not named, not AK7Q2M9X4D',
+  'The e-mail address or the password is wrong.',
+  'Too many attempts. Wait a while, then try again.',
   // Made where nearly all else is for the API only.
   'bKash does not answer at the moment.',
   'bKash knows transaction CK250NROQ5, but not which payment it is for: a person looks at it.',
@@ -71,7 +76,9 @@ function sentencesIn(source: string): string[] {
   return [...texts]
     .map(([, single, double, template]) => single ?? double ?? template ?? '')
     .map((text) => text.replace(/\$\{(?:[^{}`]|\{[^}]*\}|`[^`]*`)*\}/g, 'X7'))
-    .filter((text) => /[a-zA-Z]{2,}[ ,;:]+[a-zA-Z]+ +[a-zA-Z]+/.test(text));
+    .filter(
+      (text) => /[a-zA-Z]{2,}[ ,;:]+[a-zA-Z]+ +[a-zA-Z]+/.test(text) && !/^\s*INSERT/.test(text),
+    );
 }
 
 function reasons(): string[] {

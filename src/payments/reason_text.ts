@@ -226,6 +226,32 @@ const ofForms: readonly Row[] = [
   ['The payment changed meanwhile: look again.', 'এর মধ্যে পেমেন্টটির অবস্থা বদলে গেছে: আবার দেখুন।'],
 ];
 
+/** Why a voucher was not taken, or who redeems it is not known. */
+const ofVouchers: readonly Row[] = [
+  [
+    'This is no voucher code: a letter is missing or wrong. Look at it again.',
+    'এটি ভাউচারের কোড নয়: কোনো অক্ষর বাদ পড়েছে বা ভুল হয়েছে। আবার মিলিয়ে দেখুন।',
+  ],
+  ['There is no such voucher.', 'এমন কোনো ভাউচার নেই।'],
+  [
+    'This account has redeemed this voucher, or another one of the same offer, already.',
+    'এই অ্যাকাউন্টে এই ভাউচার, অথবা একই অফারের অন্য একটি, আগেই ব্যবহার হয়েছে।',
+  ],
+  ['This voucher is no longer valid.', 'এই ভাউচারটি আর কার্যকর নেই।'],
+  ['This voucher has been redeemed already.', 'এই ভাউচারটি আগেই ব্যবহার হয়ে গেছে।'],
+  ['This voucher has expired.', 'এই ভাউচারের মেয়াদ শেষ হয়ে গেছে।'],
+  ['This voucher is for new accounts.', 'এই ভাউচারটি নতুন অ্যাকাউন্টের জন্য।'],
+  [
+    'This voucher is for accounts that have topped up at least ৳{} at once.',
+    'যে অ্যাকাউন্টে একবারে অন্তত ৳{1} টপ-আপ হয়েছে, এই ভাউচারটি তার জন্য।',
+  ],
+  ['The e-mail address or the password is wrong.', 'ই-মেইল ঠিকানা অথবা পাসওয়ার্ডটি ভুল।'],
+  [
+    'Too many attempts. Wait a while, then try again.',
+    'অনেকবার চেষ্টা করা হয়েছে। কিছুক্ষণ অপেক্ষা করে আবার চেষ্টা করুন।',
+  ],
+];
+
 const names: Readonly<Record<string, string>> = {
   bKash: 'বিকাশ',
   Nagad: 'নগদ',
@@ -238,10 +264,12 @@ export function nameIn(language: 'en' | 'bn', name: string): string {
   return language === 'bn' ? (names[name] ?? name) : name;
 }
 
-const forms = [...ofBkash, ...ofOthers, ...ofOurs, ...ofForms].map(([english, bangla]) => {
-  const parts = english.split('{}').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  return { pattern: new RegExp(`^${parts.join('(.{1,400}?)')}$`, 's'), bangla };
-});
+const forms = [...ofBkash, ...ofOthers, ...ofOurs, ...ofForms, ...ofVouchers].map(
+  ([english, bangla]) => {
+    const parts = english.split('{}').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+    return { pattern: new RegExp(`^${parts.join('(.{1,400}?)')}$`, 's'), bangla };
+  },
+);
 
 /** A sentence of ours in Bangla; null for one that is in nobody's list, such as what a provider or an operator wrote. */
 export function inBangla(sentence: string): string | null {

@@ -46,8 +46,8 @@ export function voucherSheet(
   const card = (code: string, index: number): string => `<article>
 <header><b>AK AI CORE</b><strong>${value}</strong></header>
 <code translate="no">${code}</code>
-${play}<p lang="en">How to redeem this code: ${place}/docs/vouchers. It works once for an account${conditions && ` (${conditions})`}.</p>
-<p lang="bn">কোডটি ব্যবহারের নিয়ম: ${place}/docs/vouchers। ${value} আপনার ওয়ালেটে যোগ হবে।</p>
+${play}<p lang="en">Open ${place}/redeem and type this code. It works once for an account${conditions && ` (${conditions})`}.</p>
+<p lang="bn">${place}/redeem পাতায় কোডটি লিখুন। ${value} আপনার ওয়ালেটে যোগ হবে।</p>
 <footer>${until}<span>No. ${index + 1}</span></footer>
 </article>`;
   const cards = codes.map(card);

@@ -1,4 +1,5 @@
 /** Vouchers and promotions: made in batches, redeemed as often as their batch says, whoever tries how often at once. */
+import { returnAttempt, takeAttempt } from '../accounts/attempts.ts';
 import type { Sql, Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import { isUuid, timeOrderedId } from '../ids.ts';
@@ -206,6 +207,17 @@ export async function voucherOn(
         AND o.amount - o.refunded >= b.least_payment)
     ORDER BY r.id LIMIT 1`;
   return row ? `Voucher ${row.number} of batch ${row.batch}, of $${formatUsd(row.value)},` : null;
+}
+
+/** Of codes that were refused; what was credited is not counted. */
+const wrongCodes = { most: 10, everyMs: 3_600_000 };
+
+/** The same, as often as an account may try. @throws ApiError too_many_attempts, and as `redeemVoucher` does */
+export async function redeemCounted(sql: Sql, userId: string, typed: string): Promise<Redemption> {
+  await takeAttempt(sql, 'vouchers of', userId, wrongCodes);
+  const redeemed = await redeemVoucher(sql, userId, typed);
+  await returnAttempt(sql, 'vouchers of', userId, wrongCodes);
+  return redeemed;
 }
 
 function refusal({ verdict, leastPayment }: Taken): ApiError {
