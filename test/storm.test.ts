@@ -12,4 +12,6 @@ test('two offers that fail three times in ten, in every way at once: clients are
   assert.ok(report.availability >= 0.995, context);
   assert.equal(report.misbilled, 0, context);
   assert.ok(report.auditOk, context);
+  // In OpenAI's form, with quirks and without, and in four others.
+  assert.ok(Object.keys(report.providers).length >= 6, context);
 });

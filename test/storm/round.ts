@@ -1,9 +1,16 @@
 /** Upstreams that fail in every way at once, and what clients and books see of it. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startSandboxProvider } from '../../src/sandbox/provider.ts';
 import { type Books, openBooks } from '../books.ts';
-import { type Behaviour, startHostile } from '../hostile.ts';
-import { behaviours, failure, good } from '../hostile_behaviours.ts';
+import {
+  type Behaviour,
+  type Hostile,
+  type Received,
+  type Step,
+  startHostile,
+} from '../hostile.ts';
+import { behaviours, failure, good, whole } from '../hostile_behaviours.ts';
 import { type Installation, startInstallation } from '../installation.ts';
 import { readStream, twoOffers } from '../providers.ts';
 
@@ -19,6 +26,8 @@ export interface StormReport {
   /** Answers without exactly one settled receipt, and receipts charged without an answer. */
   readonly misbilled: number;
   readonly auditOk: boolean;
+  /** Answers that were charged, by who gave them. */
+  readonly providers: Readonly<Record<string, number>>;
   /** Bytes of the gateway's memory after a third of the time, and at the end. */
   readonly memory: readonly [number, number];
   readonly statuses: Readonly<Record<string, number>>;
@@ -54,17 +63,57 @@ const bad: readonly Behaviour[] = [
 ];
 const brokenShare = 0.01;
 
-function weather(random: () => number): Behaviour {
+/** @param answer what it says when nothing is wrong, @param broken the same, but for its end */
+function weather(random: () => number, answer: Behaviour, broken: Behaviour): Behaviour {
   return (received) => {
     const drawn = random();
-    const isStream = received.body?.stream === true;
+    const isStream = received.body?.stream === true || /stream/i.test(received.path);
     const chosen =
       drawn < badShare
-        ? (bad[Math.floor(random() * bad.length)] ?? good())
+        ? (bad[Math.floor(random() * bad.length)] ?? answer)
         : isStream && drawn < badShare + brokenShare
-          ? behaviours.resetMidStream
-          : good();
+          ? broken
+          : answer;
     return typeof chosen === 'function' ? chosen(received) : chosen;
+  };
+}
+
+/** Providers of OpenAI's form, most with quirks, and those of other forms, who are played by stand-ins. Those of a line share an upstream. */
+const stems = {
+  openai: [
+    ['GROQ', 'DEEPSEEK', 'MISTRAL'],
+    ['DEEPINFRA', 'TOGETHER', 'ZHIPU'],
+  ],
+  others: [
+    ['ANTHROPIC', 'GOOGLE'],
+    ['BEDROCK', 'VERTEX'],
+  ],
+} as const;
+
+/** Each is offered by at least two of these: in OpenAI's form, in Anthropic's and Bedrock's, in Gemini's and Vertex's. */
+const models = [
+  twoOffers,
+  'deepseek/deepseek-v4.1-flash',
+  'z-ai/glm-5.3-flash',
+  'anthropic/claude-haiku-4.5',
+  'google/gemini-3.8-flash',
+];
+
+/** Asks the stand-in, and gives its answer. @param share of it, from 0 to 1: after less than all the connection is reset */
+function forwarded(standIn: string, share: number): Behaviour {
+  return async function* ({ path, headers, text }: Received): AsyncGenerator<Step> {
+    const { host: _, 'content-length': __, connection: ___, ...asked } = headers;
+    const answered = await fetch(new URL(path, standIn), {
+      method: 'POST',
+      headers: asked,
+      body: text,
+    });
+    const bytes = whole(Buffer.from(await answered.arrayBuffer()), {
+      status: answered.status,
+      headers: { 'content-type': answered.headers.get('content-type') ?? undefined },
+    });
+    yield bytes.subarray(0, Math.ceil(bytes.length * share));
+    if (share < 1) yield* [{ waitMs: 5 }, 'RESET' as const];
   };
 }
 
@@ -94,7 +143,7 @@ async function billing(
   installation: Installation,
   books: Books,
   answers: readonly string[],
-): Promise<Pick<StormReport, 'misbilled' | 'auditOk'>> {
+): Promise<Pick<StormReport, 'misbilled' | 'auditOk' | 'providers'>> {
   await books.settled();
   const [charged] = await books.sql<{ count: number; known: number }[]>`
     SELECT count(*) AS count, count(*) FILTER (WHERE id = ANY (${[...answers]})) AS known
@@ -102,29 +151,41 @@ async function billing(
   const audit = await installation.akai('audit');
   const unbilled = answers.length - (charged?.known ?? 0);
   const billedForNothing = (charged?.count ?? 0) - (charged?.known ?? 0);
-  return { misbilled: unbilled + billedForNothing, auditOk: audit.ok === true };
+  const given = await books.sql<{ provider: string; count: number }[]>`
+    SELECT provider, count(*) FROM receipts WHERE charged > 0 GROUP BY provider ORDER BY provider`;
+  return {
+    misbilled: unbilled + billedForNothing,
+    auditOk: audit.ok === true,
+    providers: Object.fromEntries(given.map(({ provider, count }) => [provider, count])),
+  };
+}
+
+async function startUpstreams(stack: AsyncDisposableStack, random: () => number) {
+  const standIn = await startSandboxProvider({ paceMs: 0 });
+  stack.defer(() => standIn.close());
+  const { baseUrl } = standIn;
+  const inOpenaisForm = weather(random, good(), behaviours.resetMidStream);
+  const inOthers = weather(random, forwarded(baseUrl, 1), forwarded(baseUrl, 0.7));
+  const upstreams: Hostile[] = [];
+  const env: Record<string, string> = {};
+  for (const [form, groups] of Object.entries(stems))
+    for (const names of groups) {
+      const upstream = await startHostile(form === 'openai' ? inOpenaisForm : inOthers);
+      stack.defer(() => upstream.close());
+      upstreams.push(upstream);
+      for (const name of names)
+        Object.assign(env, { [`${name}_API_KEY`]: 'test', [`${name}_BASE_URL`]: upstream.baseUrl });
+    }
+  return { upstreams, env };
 }
 
 /** @param ms how long clients ask, @param clients how many ask at once */
 export async function storm(ms: number, clients: number, seed: number): Promise<StormReport> {
   await using stack = new AsyncDisposableStack();
   const random = seeded(seed);
-  const upstreams = await Promise.all([startHostile(), startHostile()]);
-  for (const upstream of upstreams) {
-    stack.defer(() => upstream.close());
-    upstream.behave(weather(random));
-  }
-  const [groq, deepinfra] = upstreams;
-  const installation = await startInstallation({
-    env: {
-      GROQ_API_KEY: 'test',
-      GROQ_BASE_URL: groq.baseUrl,
-      DEEPINFRA_API_KEY: 'test',
-      DEEPINFRA_BASE_URL: deepinfra.baseUrl,
-      ...settings,
-    },
-  });
-  stack.use(installation);
+  const { upstreams, env } = await startUpstreams(stack, random);
+  const installation = stack.use(await startInstallation({ env: { ...env, ...settings } }));
+  await installation.akai('wallet', 'credit', '--email', installation.email, '--usd', '1000');
   const books = stack.use(await openBooks(installation));
   const { baseUrl, key, pid } = installation;
   const statuses: Record<string, number> = {};
@@ -136,16 +197,16 @@ export async function storm(ms: number, clients: number, seed: number): Promise<
       method: 'POST',
       headers: { authorization: `Bearer ${key}` },
       body: JSON.stringify({
-        model: twoOffers,
+        model: models[Math.floor(random() * models.length)],
         messages: [{ role: 'user', content: 'Hello' }],
-        max_tokens: 20,
+        max_tokens: 200,
         stream,
       }),
     });
     const text = await response.text();
     counts.requests += 1;
     statuses[response.status] = (statuses[response.status] ?? 0) + 1;
-    const isBroken = stream && response.ok && readStream(text).finish !== 'stop';
+    const isBroken = stream && response.ok && (readStream(text).finish ?? 'error') === 'error';
     if (isBroken) counts.broken += 1;
     else if (response.ok) {
       counts.answered += 1;
@@ -165,12 +226,11 @@ export async function storm(ms: number, clients: number, seed: number): Promise<
   }, 5000);
   await asking.finally(() => clearInterval(tidying));
   const late = residentBytes(pid);
-  const { misbilled, auditOk } = await billing(installation, books, answers);
+  const billed = await billing(installation, books, answers);
   return {
     ...counts,
     availability: counts.answered / (counts.requests - counts.broken),
-    misbilled,
-    auditOk,
+    ...billed,
     memory: [early, late],
     statuses,
   };
