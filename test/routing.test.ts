@@ -76,6 +76,19 @@ describe('the client’s wishes', () => {
     assert.equal(groq.received.length + deepinfra.received.length, 0);
   });
 
+  test('do not make a model see that does not: an image for it is refused, unless another model is named', async () => {
+    const url = 'data:image/png;base64,iVBORw0KGgo=';
+    const content = [{ type: 'image_url', image_url: { url } }];
+    const body = { model: twoOffers, messages: [{ role: 'user', content }], max_tokens: 5 };
+    const { status, text } = await ask(body);
+    assert.equal(status, 400, text);
+    assert.equal(JSON.parse(text).param, 'messages');
+    assert.match(JSON.parse(text).error, /llama-3\.3-70b-instruct takes no images/);
+    assert.equal(groq.received.length + deepinfra.received.length, 0);
+    assert.equal((await ask({ ...body, models: [model] })).status, 200);
+    assert.equal(openai.received.length, 1);
+  });
+
   test('that cannot be read are a 400 that names the member', async () => {
     const { status, text } = await ask({ provider: { sort: 'fastest' } });
     assert.equal(status, 400);
