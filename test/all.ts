@@ -11,10 +11,12 @@ import { prepareDatabase } from './prepared.ts';
 import { pythonWithOpenAI } from './python.ts';
 
 const root = join(import.meta.dirname, '..');
+const biome = '@biomejs/biome/bin/biome';
+const knip = 'knip/bin/knip.js';
 const toolTimeoutMs = 180_000;
 const fileTimeoutMs = 300_000;
 /** Many files start a server and a PostgreSQL of their own, and wait for them half of their time. */
-const filesAtOnce = Math.min(availableParallelism() + 2, 6);
+const jobsAtOnce = Math.min(availableParallelism() + 2, 6);
 
 /** Whoever stops this stops what it started. */
 const stopping = new AbortController();
@@ -125,43 +127,44 @@ async function testFile(file: string): Promise<void> {
     failures.push(`${file} printed\n${indent(output.join('').slice(-8000).trimEnd())}`);
 }
 
-/** Runs files, a few at once. */
-async function testFiles(files: readonly string[]): Promise<void> {
-  const waiting = [...files];
+/** Does them in their order, a few at once. */
+async function doAll(jobs: readonly (() => Promise<void>)[]): Promise<void> {
+  const waiting = [...jobs];
   const worker = async (): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
       if (stopping.signal.aborted) return;
-      await testFile(file);
+      await job();
     }
   };
-  await Promise.all(Array.from({ length: filesAtOnce }, worker));
+  await Promise.all(Array.from({ length: jobsAtOnce }, worker));
 }
 
 /** Those that take longest begin, so that none goes on when all others have ended. */
 const longest = [
   'test/crash.test.ts',
-  'test/docs.test.ts',
   'test/faults/matrix.test.ts',
   'src/main.test.ts',
   'test/faults/clocks.test.ts',
   'test/faults/restarts.test.ts',
   'src/db/embedded.test.ts',
+  // Behind the others, because they need Python.
+  'test/docs.test.ts',
   'test/sdk-python.test.ts',
 ];
 
 async function main(): Promise<number> {
   Object.assign(process.env, compiled);
-  await Promise.all([
-    prepareDatabase(join(temporary, 'prepared')),
-    // What is wrong with it is said by the tests that need it.
-    pythonWithOpenAI().catch(() => {}),
-    tool('types', 'typescript/bin/tsc', ['-p', '.']),
-    tool('style', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '--colors=off']),
-    tool('dead code', 'knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']),
-  ]);
+  // Goes on beside the first tests. What is wrong with it is said by those that need it.
+  void pythonWithOpenAI().catch(() => {});
+  await prepareDatabase(join(temporary, 'prepared'));
   const files = globSync('{src,test,bench}/**/*.test.ts', { cwd: root }).sort();
   const others = files.filter((file) => !longest.includes(file));
-  await testFiles([...longest, ...others]);
+  await doAll([
+    () => tool('types', 'typescript/bin/tsc', ['-p', '.']),
+    () => tool('style', biome, ['check', '--error-on-warnings', '--colors=off']),
+    () => tool('dead code', knip, ['--no-progress', '--treat-config-hints-as-errors']),
+    ...[...longest, ...others].map((file) => () => testFile(file)),
+  ]);
 
   if (skips.length > 0) say(`\nSkipped:\n${skips.map((skip) => `  ${skip}`).join('\n')}`);
   if (failures.length > 0) say(`\nFailed:\n\n${failures.join('\n\n')}\n`);
