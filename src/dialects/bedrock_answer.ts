@@ -1,6 +1,6 @@
 /** Converse's answers in Anthropic's words, which the readers of that dialect understand. */
 import { completionOf } from './anthropic_answer.ts';
-import { type ChatBody, Unreadable } from './dialect.ts';
+import { type ChatBody, Unreadable, Wasted } from './dialect.ts';
 import { type Fields, fields } from './members.ts';
 
 const stopReasons: Readonly<Record<string, string>> = {
@@ -80,7 +80,7 @@ export function readConverse(text: string, body: ChatBody): string {
   const { content } = fields(fields(output).message);
   if (!Array.isArray(content)) throw new Unreadable('the answer is no message');
   const stop_reason = stopReasonOf(stopReason);
-  if (stop_reason === null) throw new Unreadable(`the model failed: ${stopReason}`);
+  if (stop_reason === null) throw new Wasted(`the model failed: ${stopReason}`);
   const message = {
     id: '',
     model: '',

@@ -2,7 +2,7 @@
 import { ChunkMender, mendAnswer } from './compatible_answer.ts';
 import { quirkEdits } from './compatible_request.ts';
 import { gathered } from './compatible_whole.ts';
-import { type ChatBody, type ChatTarget, type Dialect, Unreadable } from './dialect.ts';
+import { type ChatBody, type ChatTarget, type Dialect, Unreadable, Wasted } from './dialect.ts';
 import { editMembers, fields } from './members.ts';
 import { chatEdits, clientLimit, openai } from './openai.ts';
 import { constraintEdits } from './openai_model.ts';
@@ -64,7 +64,10 @@ function readWhole(text: string, hides: boolean): string {
   }
   const answer = fields(parsed);
   const mended = mendAnswer(answer, hides);
-  if (mended.error && !answer.error) throw new Unreadable(String(fields(mended.error).message));
+  if (mended.error && !answer.error) {
+    const message = String(fields(mended.error).message);
+    throw answer.choices ? new Wasted(message) : new Unreadable(message);
+  }
   return mended === answer ? text : JSON.stringify(mended);
 }
 

@@ -41,6 +41,9 @@ export class Unsupported extends Error {
 /** What a provider has answered is not what its dialect says. */
 export class Unreadable extends Error {}
 
+/** The model has answered, which has been paid for, and went wrong over it. */
+export class Wasted extends Unreadable {}
+
 export interface Dialect {
   /** What follows the base URL. */
   chatPath(upstreamModel: string, isStreamed: boolean): string;

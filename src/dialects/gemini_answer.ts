@@ -1,5 +1,5 @@
 /** What Gemini answers, in OpenAI's words: the parts of a candidate, why it ended, whole answers. */
-import { type ChatBody, Unreadable } from './dialect.ts';
+import { type ChatBody, Unreadable, Wasted } from './dialect.ts';
 import { reasoningFormat } from './gemini_messages.ts';
 import { usageOf } from './gemini_usage.ts';
 import { type Fields, fields } from './members.ts';
@@ -223,7 +223,7 @@ function choiceOf(candidate: Fields, at: number, expected: Expectation): Fields 
   const choice = new Choice(expected);
   const deltas = partsOf(candidate).flatMap((part) => choice.read(part) ?? []);
   const finish = choice.finish(candidate.finishReason);
-  if (finish === null) throw new Unreadable(String(candidate.finishReason));
+  if (finish === null) throw new Wasted(String(candidate.finishReason));
   return {
     index: typeof candidate.index === 'number' ? candidate.index : at,
     message: messageOf(deltas),

@@ -1,7 +1,7 @@
 /** Trying one offer after the other, until one has begun to answer. After the first byte there is no other. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Model } from '../catalogue/catalogue.ts';
-import { Unreadable, Unsupported } from '../dialects/dialect.ts';
+import { Unreadable, Unsupported, Wasted } from '../dialects/dialect.ts';
 import { ApiError } from '../errors.ts';
 import { ClientLeft } from './body.ts';
 import type { OpenHold } from './open_hold.ts';
@@ -198,9 +198,8 @@ class Failures {
     // A pooled connection may have been closed by the provider at the moment we took it: that says nothing about the provider.
     if (call.status === 0 && wasReset(error) && !tried.includes(key)) return key;
     health.failed(now, reasonOf(error));
-    // What came whole and cannot be used has been paid for, and would be again.
-    if (!(error instanceof Unreadable || error instanceof AnswerTooLarge))
-      this.#passing.add(target);
+    // What was generated and cannot be used has been paid for, and would be again.
+    if (!(error instanceof Wasted || error instanceof AnswerTooLarge)) this.#passing.add(target);
     return null;
   }
 
