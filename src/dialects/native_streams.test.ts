@@ -1,7 +1,7 @@
 /** Forms of their own: every reason for which they end, whole and streamed, and that no piece of a stream waits for the next. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Unreadable } from './dialect.ts';
+import { Unreadable, Wasted } from './dialect.ts';
 import { dialects } from './dialects.ts';
 import { framed } from './event_stream.ts';
 import { type Fields, fields } from './members.ts';
@@ -165,7 +165,7 @@ for (const [name, { whole, events, reasons }] of Object.entries(forms)) {
         const pieces = events(reason).flatMap((bytes) => reader.push(bytes));
         const chunks = chunksIn([...pieces, ...reader.end()]);
         if (wanted === null) {
-          assert.throws(read, Unreadable);
+          assert.throws(read, Wasted);
           assert.ok(chunks.at(-1)?.error, 'the client is told that it has failed');
           assert.equal(finishOf(choicesIn(chunks)), undefined);
           return;
@@ -174,6 +174,15 @@ for (const [name, { whole, events, reasons }] of Object.entries(forms)) {
         assert.equal(finishOf(Array.isArray(choices) ? choices.map(fields) : []), wanted);
         assert.equal(finishOf(choicesIn(chunks)), wanted);
       });
+
+    test('is none where nothing was generated: it may be asked for again', () => {
+      for (const text of ['', '<html>', '{}', '[]', '{"error":{"message":"busy"}}'])
+        assert.throws(
+          () => dialect.readWhole(text, body),
+          (error) => error instanceof Unreadable && !(error instanceof Wasted),
+          text,
+        );
+    });
 
     test('is passed on piece by piece', () => {
       const [reason = ''] = Object.keys(reasons);
