@@ -210,6 +210,7 @@ export class Ledger {
     const began = performance.now();
     let openHolds = holds;
     let careful = false;
+    let isLastTry = false;
     for (let attempt = 0; ; attempt += 1) {
       try {
         const answer = await applyBatch(
@@ -238,10 +239,15 @@ export class Ledger {
           this.#holds = this.#abandonNew(this.#holds, error);
         }
         if (!this.lease.isAlive()) {
-          const lost = new SettlementLost('the lease ended before the commit', { cause: error });
-          for (const pending of settlements) this.#rejectSettlement(pending, lost);
           for (const pending of openHolds) this.#abandonHold(pending, error);
-          return;
+          openHolds = [];
+          if (isLastTry) {
+            const lost = new SettlementLost('the lease ended before the commit', { cause: error });
+            for (const pending of settlements) this.#rejectSettlement(pending, lost);
+            return;
+          }
+          // What was committed unheard is paid for and to be delivered: who holds no lease any more asks once.
+          isLastTry = true;
         }
         if (openHolds.length === 0 && settlements.length === 0) return;
         await new Promise((resolve) =>

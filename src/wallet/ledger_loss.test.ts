@@ -4,14 +4,18 @@ import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { holdOf, type LedgerProcess, Ledgers, settlementOf } from '../../test/ledgers.ts';
 import { listen } from '../../test/listen.ts';
+import { until } from '../../test/scratch_data.ts';
 import { connect } from '../db/connection.ts';
 import { audit } from './audit.ts';
 
 let ledgers: Ledgers;
 let process: LedgerProcess;
+let url = '';
 /** Set: the next whole answer of PostgreSQL is swallowed, and its connection cut. */
 let isLosing = false;
 let lost = 0;
+/** The cut comes no earlier. */
+let cutAfter: Promise<unknown> = Promise.resolve();
 
 /** ReadyForQuery, PostgreSQL’s last word on a statement: what it did is committed. */
 function isWholeAnswer(data: Buffer): boolean {
@@ -29,7 +33,7 @@ const relay = net.createServer((client) => {
     if (!isWholeAnswer(data)) return;
     isLosing = false;
     lost += 1;
-    client.destroy();
+    void cutAfter.then(() => client.destroy());
   });
   server.on('close', () => client.destroy());
   client.on('close', () => server.destroy());
@@ -40,7 +44,7 @@ const relay = net.createServer((client) => {
 before(async () => {
   ledgers = await Ledgers.open();
   const port = await listen(relay);
-  const url = `postgres://akai:unused@127.0.0.1:${port}/akai`;
+  url = `postgres://akai:unused@127.0.0.1:${port}/akai`;
   const lane = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
   process = await ledgers.start({ lane });
 });
@@ -111,5 +115,19 @@ test('growth', async () => {
   assert.deepEqual(await ledgers.read(wallet), { balance: 10_000, held: 1300 });
   assert.equal(await ledger.settle(settlementOf(hold, 1200)), 1200);
   assert.deepEqual(await ledgers.read(wallet), { balance: 8800, held: 0 });
+  assert.ok((await audit(ledgers.database.sql)).ok);
+});
+
+test('a settlement that was committed unheard is answered, although the lease ended meanwhile', async () => {
+  const lane = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
+  const { ledger, lease, freeze } = await ledgers.start({ lane, leaseMs: 3000 });
+  const wallet = await ledgers.wallet(10_000);
+  const hold = holdOf(wallet, 1000);
+  await ledger.hold(hold);
+  await freeze();
+  cutAfter = until('the lease is over', () => !lease.isAlive());
+  assert.equal(await unheard(() => ledger.settle(settlementOf(hold, 400))), 400);
+  cutAfter = Promise.resolve();
+  assert.deepEqual(await ledgers.read(wallet), { balance: 9600, held: 0 });
   assert.ok((await audit(ledgers.database.sql)).ok);
 });
