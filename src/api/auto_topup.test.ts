@@ -59,6 +59,8 @@ test('agreed once, it tops up by itself, until it is ended', async () => {
     const stranger = await fetch(back, { headers: { cookie } });
     assert.equal(stranger.status, 403);
     assert.match(await stranger.text(), /Sign in/);
+    const inBangla = await fetch(back, { headers: { cookie, 'accept-language': 'bn' } });
+    assert.match(await inBangla.text(), /<html lang="bn">.*<h1>যে অ্যাকাউন্ট থেকে চাওয়া হয়েছে/s);
   }
   const { body: before } = await visitor.get('/api/auto-topup');
   assert.equal(member(before, 'agreement', 'state'), 'pending');

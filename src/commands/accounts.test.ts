@@ -142,6 +142,11 @@ test('name, addresses, expiry and errors of a key are changed, and the rest stay
     bound.stdout,
     /^Key "other" \(…\w{4}\) is active\. It expires at 2032-01-01T00:00:00\.000Z\. It works from 203\.0\.113\.0\/24 only\. Its errors are text\.\n$/,
   );
+  const listed = await akai('key', 'list', '--email', installation.email);
+  assert.match(
+    listed.stdout,
+    / other {2}\(no limits, \$0 used\) {2}It expires at 2032-01-01T00:00:00\.000Z\. {2}It works from 203/,
+  );
   const kept = await akai(...set, '--error-format', 'object', '--json');
   assert.deepEqual(kept.json, {
     id,

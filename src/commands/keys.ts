@@ -175,7 +175,7 @@ async function listUserKeys(given: Arguments, database: Database): Promise<Said>
   );
   const lines = used.map(
     ([record, use]) =>
-      `${record.id}  …${record.lastFour}  ${keyState(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${record.name}  (${limitsText(use)})`,
+      `${record.id}  …${record.lastFour}  ${keyState(record).padEnd(8)}  ${record.createdAt.toISOString()}  ${[record.name, `(${limitsText(use)})`, ...boundsText(record)].join('  ')}`,
   );
   return { json: { keys }, text: lines.join('\n') || `${account.email} has no keys.` };
 }
