@@ -12,16 +12,11 @@ import { settle } from '../src/payments/settle.ts';
 import { paisa } from '../src/payments/taka.ts';
 import { nano } from '../src/wallet/money.ts';
 import { dyingDesk, Ended } from './dying_desk.ts';
-import { openPaymentsScene } from './payments_scene.ts';
+import { openPaymentsScene, success } from './payments_scene.ts';
 
 const scene = await openPaymentsScene();
 const { desk, provider, owner } = scene;
 after(() => scene[Symbol.asyncDispose]());
-
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 
 async function begin(on: Desk, userId: string): Promise<Payment> {
   return createPayment(on, {

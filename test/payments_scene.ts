@@ -236,6 +236,12 @@ export class ScriptedProvider {
   }
 }
 
+/** A browser that comes back and says that its payer has agreed. */
+export const success = {
+  actor: 'browser',
+  claim: { claims: 'paid', providerId: null, nonce: null },
+} as const;
+
 export interface PaymentsScene extends AsyncDisposable {
   readonly database: Database;
   /** May do everything. */
@@ -250,6 +256,8 @@ export interface PaymentsScene extends AsyncDisposable {
   user(): Promise<string>;
   /** Begins a payment of so many taka. */
   begin(userId: string, taka?: number, clientKey?: string | null): Promise<Payment>;
+  /** One of a new account, whose payer has agreed. */
+  authorised(taka?: number): Promise<Payment>;
   balance(payment: Payment): Promise<number>;
   /** Proves the books; returns what lies. */
   lies(): Promise<readonly Finding[]>;
@@ -275,6 +283,21 @@ export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<Payme
     ...more,
   };
   let count = 0;
+  const user = async (): Promise<string> => {
+    count += 1;
+    const [row] = await owner<{ id: string }[]>`
+      INSERT INTO users (name, email, created_at) VALUES ('Rahim', ${`rahim${count}@example.com`}, now() - interval '1 year') RETURNING id`;
+    if (!row) throw new Error('no user');
+    return row.id;
+  };
+  const begin = (userId: string, taka = 500, clientKey: string | null = null): Promise<Payment> =>
+    createPayment(desk, {
+      userId,
+      method: 'bkash',
+      wish: { paisa: paisa(taka * 100) },
+      payer: { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false },
+      clientKey,
+    });
   return {
     database,
     owner,
@@ -282,21 +305,13 @@ export async function openPaymentsScene(more: Partial<Desk> = {}): Promise<Payme
     provider,
     desk,
     told,
-    user: async () => {
-      count += 1;
-      const [row] = await owner<{ id: string }[]>`
-        INSERT INTO users (name, email, created_at) VALUES ('Rahim', ${`rahim${count}@example.com`}, now() - interval '1 year') RETURNING id`;
-      if (!row) throw new Error('no user');
-      return row.id;
+    user,
+    begin,
+    authorised: async (taka) => {
+      const payment = await begin(await user(), taka);
+      provider.authorise(payment);
+      return payment;
     },
-    begin: (userId, taka = 500, clientKey = null) =>
-      createPayment(desk, {
-        userId,
-        method: 'bkash',
-        wish: { paisa: paisa(taka * 100) },
-        payer: { name: 'Rahim', email: 'rahim@example.com', address: null, mobile: false },
-        clientKey,
-      }),
     balance: (payment) => walletBalance(database.sql, payment.wallet),
     lies: async () => (await audit(owner)).findings,
     [Symbol.asyncDispose]: async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { unseenChanges } from '../../test/changed_columns.ts';
 import { saleTables } from '../../test/honest_books.ts';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { openFindings } from '../wallet/audit.ts';
 import { AuditScan } from '../wallet/audit_scan.ts';
@@ -28,8 +28,7 @@ const who = 'admin@example.com';
 async function credited(): Promise<Payment> {
   const payment = await scene.begin(await scene.user());
   provider.authorise(payment);
-  const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-  return settle(desk, payment.id, { actor: 'browser', claim });
+  return settle(desk, payment.id, success);
 }
 
 async function writeRefunds(): Promise<void> {

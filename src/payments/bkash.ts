@@ -9,7 +9,7 @@ import { bkashAgreements } from './bkash_agreements.ts';
 import type { BkashAnswer } from './bkash_answer.ts';
 import { type BkashAccess, BkashApi, type TokenSource, TokenUnavailable } from './bkash_api.ts';
 import { meaningOf } from './bkash_codes.ts';
-import { openAtBkash } from './bkash_open.ts';
+import { openAtBkash, saleOf } from './bkash_open.ts';
 import { bkashRefunds } from './bkash_refunds.ts';
 import { BkashNotifications, fetchBounded, type NotificationSettings } from './bkash_sns.ts';
 import {
@@ -21,7 +21,7 @@ import {
   ProviderSilent,
   type Truth,
 } from './method.ts';
-import { formatTaka, paisa } from './taka.ts';
+import { paisa } from './taka.ts';
 
 /** What differs between installations. */
 export interface BkashSettings {
@@ -84,21 +84,10 @@ export function bkash(settings: BkashSettings, tokens: TokenSource): Required<Pa
     most: paisa(10_000_000),
     openForMs: 24 * 60 * minute,
     pollAfterMs: [2, 2, 4, 8, 15, 30, 60].map((minutes) => minutes * minute),
-    open: (payment, payer, addresses) =>
-      openAtBkash(
-        api,
-        'create',
-        {
-          mode: '0011',
-          payerReference: payer.reference,
-          callbackURL: addresses.callback,
-          amount: formatTaka(payment.amount),
-          currency: 'BDT',
-          intent: 'sale',
-          merchantInvoiceNumber: payment.invoice,
-        },
-        payment,
-      ),
+    open: (payment, payer, addresses) => {
+      const sale = saleOf(payment, payer, addresses);
+      return openAtBkash(api, 'create', { mode: '0011', ...sale }, payment);
+    },
     claimOf,
     ask: (payment) => asked(api, payment),
     capture: (payment) => captured(api, payment),

@@ -2,10 +2,9 @@
 
 import type { BkashAnswer } from './bkash_answer.ts';
 import { type BkashApi, TokenUnavailable } from './bkash_api.ts';
-import { openAtBkash } from './bkash_open.ts';
+import { openAtBkash, saleOf } from './bkash_open.ts';
 import { type Agreements, ProviderSilent } from './method.ts';
 import { maskedNumber } from './msisdn.ts';
-import { formatTaka } from './taka.ts';
 
 export function bkashAgreements(api: BkashApi): Agreements {
   return {
@@ -26,21 +25,9 @@ export function bkashAgreements(api: BkashApi): Agreements {
     },
 
     charge: async (agreementId, payment, payer, addresses) => {
-      const opened = await openAtBkash(
-        api,
-        'charge',
-        {
-          mode: '0001',
-          ...api.ids({ agreement: agreementId }),
-          payerReference: payer.reference,
-          callbackURL: addresses.callback,
-          amount: formatTaka(payment.amount),
-          currency: 'BDT',
-          intent: 'sale',
-          merchantInvoiceNumber: payment.invoice,
-        },
-        payment,
-      );
+      const sale = saleOf(payment, payer, addresses);
+      const given = { mode: '0001', ...api.ids({ agreement: agreementId }), ...sale };
+      const opened = await openAtBkash(api, 'charge', given, payment);
       // No browser comes back from it; the second generation wants to know the agreement once more when the money is taken.
       return { ...opened, nonce: agreementId };
     },

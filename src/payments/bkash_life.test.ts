@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { after, beforeEach, test } from 'node:test';
 import { act, payAt } from '../../test/bkash_scene.ts';
-import { openPaymentsScene, type PaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, type PaymentsScene, success } from '../../test/payments_scene.ts';
 import { loadConfig } from '../config.ts';
 import { type SandboxBkash, startSandboxBkash } from '../sandbox/bkash.ts';
 import type { Envelope } from '../sandbox/bkash_sns.ts';
@@ -77,8 +77,7 @@ for (const fault of ['lost', 'truncated'] as const)
 
 test('success that was only claimed, cancelling and closing the tab credit nothing', async () => {
   const forged = await scene.begin(await scene.user());
-  const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-  const state = (await settle(scene.desk, forged.id, { actor: 'browser', claim })).state;
+  const state = (await settle(scene.desk, forged.id, success)).state;
   assert.equal(state, 'pending');
   const left = await scene.begin(await scene.user());
   const occasion = returned((await act(page(left), 'cancel')).to);

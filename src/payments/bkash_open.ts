@@ -3,12 +3,37 @@
 import type { BkashAnswer } from './bkash_answer.ts';
 import { type BkashApi, TokenUnavailable } from './bkash_api.ts';
 import { meaningOf } from './bkash_codes.ts';
-import { type Opened, type Paisa, ProviderRefused, ProviderSilent } from './method.ts';
+import {
+  type Opened,
+  type Paisa,
+  type Payer,
+  type PaymentFacts,
+  ProviderRefused,
+  ProviderSilent,
+  type ReturnAddresses,
+} from './method.ts';
+import { formatTaka } from './taka.ts';
 
 interface Wished {
   /** null where none was sent. */
   readonly invoice: string | null;
   readonly amount: Paisa | null;
+}
+
+/** What bKash is asked to take, once its customer has agreed. */
+export function saleOf(
+  { amount, invoice }: Pick<PaymentFacts, 'amount' | 'invoice'>,
+  { reference }: Payer,
+  { callback }: ReturnAddresses,
+): Readonly<Record<string, string>> {
+  return {
+    payerReference: reference,
+    callbackURL: callback,
+    amount: formatTaka(amount),
+    currency: 'BDT',
+    intent: 'sale',
+    merchantInvoiceNumber: invoice,
+  };
 }
 
 /** @throws ProviderRefused, ProviderSilent */

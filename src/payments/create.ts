@@ -59,12 +59,7 @@ export async function quoteOrder(
       message: `${method.name} is not available at the moment. Choose another way to pay.`,
     });
   const rate = userRate(await marketRate(desk, rules.content), rules.content.rate.margin);
-  const quote = quoteFor(rules.content, method.id, rate, wish);
-  if (quote.amount < method.least || quote.amount > method.most)
-    throw new ApiError('invalid_request', {
-      param: 'paisa' in wish ? 'taka' : 'usd',
-      message: `${method.name} takes from ৳${method.least / 100} to ৳${method.most / 100} at once.`,
-    });
+  const quote = quoteFor(rules.content, method, rate, wish);
   return {
     quote,
     rules,

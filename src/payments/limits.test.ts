@@ -1,7 +1,7 @@
 /** What the operator's limits refuse before a payment, and what they ask a person about after it. */
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import type { Payment } from './payment.ts';
 import { rescue } from './rescue.ts';
 import { acceptPayment, rejectPayment } from './review.ts';
@@ -32,10 +32,7 @@ beforeEach(async () => {
 
 async function pay(payment: Payment): Promise<Payment> {
   provider.authorise(payment);
-  return settle(desk, payment.id, {
-    actor: 'browser',
-    claim: { claims: 'paid', providerId: null, nonce: null },
-  });
+  return settle(desk, payment.id, success);
 }
 
 test('so many payments of an account may be open', async () => {

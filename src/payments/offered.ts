@@ -4,15 +4,18 @@ import type { Paisa, PaymentMethod } from './method.ts';
 import type { PaymentRules } from './rules.ts';
 import { paisa } from './taka.ts';
 
+/** What of a method bounds its payments. */
+export type Bounded = Pick<PaymentMethod, 'id' | 'least' | 'most'>;
+
 /** Set up, and not switched off by the operator. */
 export function isOffered({ methods }: PaymentRules, { id, available }: PaymentMethod): boolean {
   return available === true && methods[id].enabled;
 }
 
 /** The narrower of the operator's and the provider's. */
-function boundsOf(
+export function boundsOf(
   { methods }: PaymentRules,
-  { id, least, most }: PaymentMethod,
+  { id, least, most }: Bounded,
 ): { readonly least: Paisa; readonly most: Paisa } {
   const { bounds } = methods[id];
   return {

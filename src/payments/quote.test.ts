@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { nano } from '../wallet/money.ts';
+import type { MethodId } from './method.ts';
+import type { Bounded } from './offered.ts';
 import { quoteFor, userRate } from './quote.ts';
 import { defaultRules, type PaymentRules } from './rules.ts';
 import { formatTaka, paisa, parseTaka, TakaError, takaIn } from './taka.ts';
@@ -12,6 +14,13 @@ function rulesWith(change: (rules: PaymentRules) => void): PaymentRules {
   change(rules);
   return rules;
 }
+
+/** A method that takes whatever the operator lets it. */
+const by = (id: MethodId, most = 1_000_000_000): Bounded => ({
+  id,
+  least: paisa(1),
+  most: paisa(most),
+});
 
 describe('taka', () => {
   test('reads what providers write', () => {
@@ -46,7 +55,7 @@ const percents = fc
 
 describe('a quote', () => {
   test('gives what arithmetic gives', () => {
-    const { credit, fee, bonus, rate } = quoteFor(defaultRules, 'bkash', userRate('122', '0'), {
+    const { credit, fee, bonus, rate } = quoteFor(defaultRules, by('bkash'), userRate('122', '0'), {
       paisa: paisa(50_000),
     });
     assert.deepEqual(
@@ -64,7 +73,7 @@ describe('a quote', () => {
       ];
     });
     // ৳1000: fee ৳18.50 + ৳5; ৳976.50 at ৳122 × 1.02 = ৳124.44 a dollar.
-    const quote = quoteFor(rules, 'bkash', userRate('122', '2'), { paisa: paisa(100_000) });
+    const quote = quoteFor(rules, by('bkash'), userRate('122', '2'), { paisa: paisa(100_000) });
     assert.equal(quote.fee, 2350);
     assert.equal(quote.rate, 124_440_000);
     assert.equal(quote.credit, 7_847_155_255);
@@ -79,7 +88,7 @@ describe('a quote', () => {
           own.methods.nagad.bounds = { least: 1, most: 10_000_000 };
         });
         const rate = userRate(market, margin);
-        const { fee, credit } = quoteFor(rules, 'nagad', rate, { paisa: paisa(amount) });
+        const { fee, credit } = quoteFor(rules, by('nagad'), rate, { paisa: paisa(amount) });
         const net = BigInt(amount - fee);
         // credit × rate ≤ net × 10¹³ < (credit + 1) × rate
         assert.ok(BigInt(credit) * BigInt(rate) <= net * 10n ** 13n);
@@ -103,10 +112,10 @@ describe('a quote', () => {
             own.methods.bkash.bounds = { least: 1, most: 10_000_000 };
           });
           const rate = userRate(market, '0');
-          const quote = quoteFor(rules, 'bkash', rate, { nano: nano(wished) });
+          const quote = quoteFor(rules, by('bkash'), rate, { nano: nano(wished) });
           assert.ok(quote.credit >= wished);
           if (quote.amount > 300) {
-            const less = quoteFor(rules, 'bkash', rate, { paisa: paisa(quote.amount - 1) });
+            const less = quoteFor(rules, by('bkash'), rate, { paisa: paisa(quote.amount - 1) });
             assert.ok(less.credit < wished);
           }
         },
@@ -116,23 +125,33 @@ describe('a quote', () => {
 
   test('refuses amounts out of bounds, and those that a fee eats up, with the bounds', () => {
     const quote = (amount: number, rules = defaultRules) =>
-      quoteFor(rules, 'bkash', userRate('122', '0'), { paisa: paisa(amount) });
+      quoteFor(rules, by('bkash'), userRate('122', '0'), { paisa: paisa(amount) });
     assert.throws(() => quote(4999), {
       code: 'invalid_request',
       param: 'taka',
       message: /from ৳50 to ৳25000/,
     });
     assert.throws(() => quote(2_500_001), { code: 'invalid_request' });
+    // The narrower of the two.
+    const narrow = by('bkash', 100_000);
+    for (const wish of [{ paisa: paisa(100_001) }, { nano: nano(9_000_000_000) }])
+      assert.throws(() => quoteFor(defaultRules, narrow, userRate('122', '0'), wish), {
+        code: 'invalid_request',
+        message: /৳1000\b/,
+      });
     const dear = rulesWith((own) => {
       own.methods.bkash.fee = { percent: '0', fixed: '50' };
     });
     assert.throws(() => quote(5000, dear), { code: 'invalid_request', message: /leave nothing/ });
-    assert.throws(() => quoteFor(defaultRules, 'bkash', userRate('122', '0'), { nano: nano(0) }), {
-      code: 'invalid_request',
-    });
+    assert.throws(
+      () => quoteFor(defaultRules, by('bkash'), userRate('122', '0'), { nano: nano(0) }),
+      {
+        code: 'invalid_request',
+      },
+    );
     assert.throws(
       () =>
-        quoteFor(defaultRules, 'bkash', userRate('122', '0'), {
+        quoteFor(defaultRules, by('bkash'), userRate('122', '0'), {
           nano: nano(Number.MAX_SAFE_INTEGER),
         }),
       { code: 'invalid_request' },

@@ -2,6 +2,7 @@
 import { ApiError } from '../errors.ts';
 import { type Nano, nano } from '../wallet/money.ts';
 import type { MethodId, Paisa } from './method.ts';
+import { type Bounded, boundsOf } from './offered.ts';
 import type { PaymentRules } from './rules.ts';
 import { formatTaka, paisa, parseTaka } from './taka.ts';
 
@@ -67,16 +68,16 @@ function bonusOf(amount: Paisa, credit: Nano, tiers: PaymentRules['bonuses']): N
  * @param rate from `userRate`
  * @throws ApiError invalid_request for an amount outside the bounds, or one that the fee eats up
  */
-export function quoteFor(rules: PaymentRules, method: MethodId, rate: number, wish: Wish): Quote {
-  const own = rules.methods[method];
-  const amount = 'paisa' in wish ? wish.paisa : amountFor(wish.nano, rate, own);
-  const { least, most } = own.bounds;
-  if (amount < least * 100 || amount > most * 100)
+export function quoteFor(rules: PaymentRules, method: Bounded, rate: number, wish: Wish): Quote {
+  const { least, most } = boundsOf(rules, method);
+  const amount =
+    'paisa' in wish ? wish.paisa : amountFor(wish.nano, rate, rules.methods[method.id].fee, most);
+  if (amount < least || amount > most)
     throw new ApiError('invalid_request', {
       param: 'paisa' in wish ? 'taka' : 'usd',
-      message: `A payment must be from ৳${least} to ৳${most}; this one would be ৳${formatTaka(amount)}.`,
+      message: `A payment must be from ৳${least / 100} to ৳${most / 100}; this one would be ৳${formatTaka(amount)}.`,
     });
-  return priceOf(rules, method, rate, amount);
+  return priceOf(rules, method.id, rate, amount);
 }
 
 /** Whether a quote, given by these rules, answers this wish: for dollars, with the least taka that give them. */
@@ -111,16 +112,16 @@ function givesAtLeast(wished: Nano, rate: number, fee: MethodRules['fee'], amoun
 }
 
 /** The least whole number of paisa whose credit, after the fee, is at least what is wished for. */
-function amountFor(wished: Nano, rate: number, { fee, bounds }: MethodRules): Paisa {
+function amountFor(wished: Nano, rate: number, fee: MethodRules['fee'], most: Paisa): Paisa {
   if (wished <= 0)
     throw new ApiError('invalid_request', { param: 'usd', message: 'Say an amount above zero.' });
   const gives = (amount: number): boolean => givesAtLeast(wished, rate, fee, paisa(amount));
   let low = 0;
-  let high = bounds.most * 100;
+  let high: number = most;
   if (!gives(high))
     throw new ApiError('invalid_request', {
       param: 'usd',
-      message: `A payment of at most ৳${bounds.most} does not give that much.`,
+      message: `A payment of at most ৳${most / 100} does not give that much.`,
     });
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);

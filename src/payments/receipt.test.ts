@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { inflateSync } from 'node:zlib';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { timeOrderedId } from '../ids.ts';
 import { type PaymentRecord, paymentRecord, receiptText } from './receipt.ts';
 import { receiptPdf } from './receipt_pdf.ts';
@@ -15,8 +15,7 @@ const seller = { name: 'Akai Ltd.', address: 'Dhanmondi, ঢাকা', bin: '00
 async function credited(): Promise<PaymentRecord> {
   const payment = await scene.begin(await scene.user());
   scene.provider.authorise(payment);
-  const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-  await settle(scene.desk, payment.id, { actor: 'browser', claim });
+  await settle(scene.desk, payment.id, success);
   const record = await paymentRecord(scene.desk.sql, payment.id);
   assert.ok(record);
   return record;

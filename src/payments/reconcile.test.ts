@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { listen } from '../../test/listen.ts';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { compareCredited, differences } from './compare.ts';
 import type { Desk } from './desk.ts';
@@ -25,11 +25,6 @@ const said: string[] = [];
 const scene = await openPaymentsScene({ log: (message) => void said.push(message) });
 const { desk, provider, owner } = scene;
 after(() => scene[Symbol.asyncDispose]());
-
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 
 const begun = async (): Promise<Payment> => scene.begin(await scene.user());
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { differences } from './compare.ts';
 import { findPayment, type Payment } from './payment.ts';
@@ -22,10 +22,8 @@ const who = 'admin@example.com';
 const server = { actor: 'server' } as const;
 
 async function credited(taka = 500): Promise<Payment> {
-  const payment = await scene.begin(await scene.user(), taka);
-  provider.authorise(payment);
-  const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-  const paid = await settle(desk, payment.id, { actor: 'browser', claim });
+  const payment = await scene.authorised(taka);
+  const paid = await settle(desk, payment.id, success);
   assert.equal(paid.state, 'credited');
   return paid;
 }

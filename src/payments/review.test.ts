@@ -1,7 +1,7 @@
 /** What people decide: by hand, by two, by another amount, and never against what the provider says. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { handIn } from './claims.ts';
 import { createPayment } from './create.ts';
@@ -31,11 +31,6 @@ const methods: [MethodId, PaymentMethod][] = [
 const desk: Desk = { ...scene.desk, methods: new Map(methods) };
 const one = 'one@example.com';
 const two = 'two@example.com';
-
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 
 let letters = 0;
 function newTrxId(): string {

@@ -1,12 +1,12 @@
 /** One payment, one credit, whoever settles it and whatever the provider says. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { nano } from '../wallet/money.ts';
 import { createPayment } from './create.ts';
 import { ProviderSilent, type Truth } from './method.ts';
-import { type Payment, paymentOf } from './payment.ts';
+import { paymentOf } from './payment.ts';
 import { objectIn } from './provider_http.ts';
 import { setRules } from './rules.ts';
 import { credit, settle } from './settle.ts';
@@ -17,18 +17,7 @@ const scene = await openPaymentsScene();
 const { desk, provider, owner } = scene;
 after(() => scene[Symbol.asyncDispose]());
 
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 const server = { actor: 'server' } as const;
-
-async function authorised(taka?: number): Promise<Payment> {
-  const payment = await scene.begin(await scene.user(), taka);
-  assert.equal(payment.state, 'pending');
-  provider.authorise(payment);
-  return payment;
-}
 
 function honest(): void {
   provider.say = (truth) => truth;
@@ -36,7 +25,7 @@ function honest(): void {
 }
 
 test('a paid payment is credited what was quoted, once', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   // ৳500 at ৳122 a dollar, rounded down.
   assert.equal(payment.credit, 4_098_360_655);
   const credited = await settle(desk, payment.id, success);
@@ -49,7 +38,7 @@ test('a paid payment is credited what was quoted, once', async () => {
 });
 
 test('fifty callbacks beside a webhook and the schedule credit once and capture once', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   const { length } = await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
       settle(desk, payment.id, index % 6 ? success : server),
@@ -62,7 +51,7 @@ test('fifty callbacks beside a webhook and the schedule credit once and capture 
 });
 
 test('a payer who agreed while another process had the turn is captured by whoever asks next', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   await desk.sql`UPDATE payments SET settling_until = now() + interval '1 minute' WHERE id = ${payment.id}`;
   assert.equal((await settle(desk, payment.id, success)).state, 'pending');
   await desk.sql`UPDATE payments SET settling_until = NULL WHERE id = ${payment.id}`;
@@ -107,7 +96,7 @@ test('a forged success of a payment that nobody authorised changes nothing', asy
 });
 
 test('a capture that is not answered is not asked for again: the question afterwards decides', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   provider.say = (truth) =>
     truth.evidence.operation === 'execute' ? { ...truth, state: 'unknown', trxId: null } : truth;
   try {
@@ -119,7 +108,7 @@ test('a capture that is not answered is not asked for again: the question afterw
 });
 
 test('money that moved is credited although every answer was lost at first', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   provider.say = (truth) => ({
     ...truth,
     state: 'unknown',
@@ -145,7 +134,7 @@ const wrong: readonly [string, Partial<Truth>][] = [
 ];
 for (const [what, lie] of wrong)
   test(`a paid answer with a wrong ${what} is for a person, and credits nothing`, async () => {
-    const payment = await authorised();
+    const payment = await scene.authorised();
     provider.say = (truth) => ({ ...truth, ...lie });
     try {
       const looked = await settle(desk, payment.id, success);
@@ -159,8 +148,8 @@ for (const [what, lie] of wrong)
   });
 
 test('one transaction pays one payment, of one account, for ever', async () => {
-  const first = await settle(desk, (await authorised()).id, success);
-  const second = await authorised();
+  const first = await settle(desk, (await scene.authorised()).id, success);
+  const second = await scene.authorised();
   provider.say = (truth) => ({ ...truth, trxId: first.trxId });
   try {
     const looked = await settle(desk, second.id, success);
@@ -190,7 +179,7 @@ test('a cancelled payment that turns out to be paid is credited, and marked as l
 });
 
 test('a cancelled callback does not close what the provider calls paid', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   const account = provider.accounts.get(payment.providerId ?? '');
   assert.ok(account);
   account.trxId = provider.newTrxId();
@@ -268,7 +257,7 @@ test('a provider that does not open the payment leaves a failed one and a senten
 });
 
 test('the database refuses what no program may do', async () => {
-  const credited = await settle(desk, (await authorised()).id, success);
+  const credited = await settle(desk, (await scene.authorised()).id, success);
   const { sql } = desk;
   const refused = /permission denied|does not change|cannot become|cannot forget|are kept/;
   await assert.rejects(sql`UPDATE payments SET amount = 1 WHERE id = ${credited.id}`, refused);
@@ -286,7 +275,7 @@ test('the database refuses what no program may do', async () => {
 });
 
 test('letters that the database does not take keep no money from its wallet', async () => {
-  const payment = await authorised();
+  const payment = await scene.authorised();
   provider.say = (truth) => ({
     ...truth,
     evidence: { ...truth.evidence, body: { said: ['a\u0000b', '\ud83d'] } },
@@ -298,8 +287,8 @@ test('letters that the database does not take keep no money from its wallet', as
 });
 
 test('the database begins no payment that gives more than its price, to another, or paid already', async () => {
-  const payment = await authorised();
-  const other = await authorised();
+  const payment = await scene.authorised();
+  const other = await scene.authorised();
   const copied = (changes: object) => {
     const columns =
       'user_id, wallet, method, environment, amount, fee, rate, credit, bonus, quoted_until, expires_at';
@@ -331,7 +320,7 @@ test('the database begins no payment that gives more than its price, to another,
 });
 
 test('a credit that the books do not know, or a changed one, is found', async () => {
-  const credited = await settle(desk, (await authorised()).id, success);
+  const credited = await settle(desk, (await scene.authorised()).id, success);
   await owner`ALTER TABLE payments DISABLE TRIGGER sound`;
   await owner`UPDATE payments SET amount = amount + 1 WHERE id = ${credited.id}`;
   const lies = JSON.stringify(await scene.lies());
@@ -342,7 +331,7 @@ test('a credit that the books do not know, or a changed one, is found', async ()
 });
 
 test('a payment that nobody has called paid, and one that only says that it went back, are found', async () => {
-  const { id } = await authorised();
+  const { id } = await scene.authorised();
   await desk.sql`
     UPDATE payments SET state = 'verified', trx_id = 'INVENTED01', transfer_id = gen_random_uuid(), verified_at = now() WHERE id = ${id}`;
   assert.equal((await credit(desk, id)).state, 'credited');

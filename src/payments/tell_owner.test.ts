@@ -1,7 +1,7 @@
 /** The owner of a payment is written to once about each thing that they must know, if and only if it happened. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import type { Payment } from './payment.ts';
 import { settle } from './settle.ts';
 import { tellOwner } from './tell_owner.ts';
@@ -9,11 +9,6 @@ import { tellOwner } from './tell_owner.ts';
 const scene = await openPaymentsScene({ changed: tellOwner(() => 'https://a.example') });
 const { desk, provider, owner } = scene;
 after(() => scene[Symbol.asyncDispose]());
-
-const success = {
-  actor: 'browser',
-  claim: { claims: 'paid', providerId: null, nonce: null },
-} as const;
 
 interface Mail {
   readonly subject: string;

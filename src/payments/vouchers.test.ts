@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { compiled } from '../../test/compiled.ts';
-import { openPaymentsScene } from '../../test/payments_scene.ts';
+import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { ApiError } from '../errors.ts';
 import { nano } from '../wallet/money.ts';
 import { creditWallet, openWallet, walletBalance } from '../wallet/wallets.ts';
@@ -176,8 +176,7 @@ test('a voucher for those who topped up waits until they have', async () => {
   await assert.rejects(redeemVoucher(sql, user, code), /at least ৳500.00/);
   const payment = await scene.begin(user, 500);
   scene.provider.authorise(payment);
-  const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-  await settle(scene.desk, payment.id, { actor: 'browser', claim });
+  await settle(scene.desk, payment.id, success);
   const { balance } = await redeemVoucher(sql, user, code);
   assert.equal(balance, payment.credit + 5_000_000_000);
   const order = { paymentId: payment.id, reason: 'asked for', who: 'a@example.com' };
@@ -198,8 +197,7 @@ test('a voucher that another top-up bears, or that asks for none, hinders no ref
   for (const taka of [500, 600]) {
     const payment = await scene.begin(user, taka);
     scene.provider.authorise(payment);
-    const claim = { claims: 'paid', providerId: null, nonce: null } as const;
-    await settle(scene.desk, payment.id, { actor: 'browser', claim });
+    await settle(scene.desk, payment.id, success);
     paid.push(payment.id);
   }
   for (const code of [free.codes[0], bound.codes[0]]) await redeemVoucher(sql, user, code ?? '');

@@ -26,6 +26,7 @@ import { hostedPage } from './bkash_hosted.ts';
 import { answerOf, operationAt } from './bkash_operations.ts';
 import { BkashSns } from './bkash_sns.ts';
 import { BkashTokenDesk } from './bkash_token_desk.ts';
+import { bodyOf } from './body.ts';
 
 export interface BkashCredentials {
   readonly username: string;
@@ -116,7 +117,7 @@ class Desk {
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.origin);
-    const body = await bodyOf(request);
+    const body = await bodyOf(request, mostBytes);
     const at = operationAt(url.pathname);
     if (!at) {
       hostedPage(this.#book, request, url, body).write(response);
@@ -186,17 +187,6 @@ class Desk {
 
 function ok(generation: Generation, body: Said['body']): Said {
   return { status: 200, body: inGeneration(generation, body) };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request) {
-    size += part.length;
-    if (size > mostBytes) throw new Error('the body is too large');
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString();
 }
 
 function isJson({ headers }: IncomingMessage): boolean {

@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bodyOf } from './body.ts';
 import {
   checkHeaders,
   decide,
@@ -79,18 +80,6 @@ interface Scene {
 const api = '/api/dfs';
 const largestBody = 64_000;
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request) {
-    const bytes = Buffer.from(part);
-    size += bytes.length;
-    if (size > largestBody) throw new NagadRefusal('tooLarge');
-    parts.push(bytes);
-  }
-  return Buffer.concat(parts).toString();
-}
-
 function jsonIn(text: string): Readonly<Record<string, unknown>> {
   const body = objectIn(text);
   if (!body) throw new NagadRefusal('json');
@@ -139,7 +128,7 @@ async function perform(
     const order = orders.byReference(path[2] ?? '');
     return { ...verification(order, merchant, shownState(order, scene)), ...faults.wrong };
   }
-  const text = await readBody(request);
+  const text = await bodyOf(request, largestBody, () => new NagadRefusal('tooLarge'));
   checkHeaders(request.headers);
   const body = jsonIn(text);
   const pairs = await scene.pairs();
@@ -244,7 +233,10 @@ async function answerPage(
   scene: Scene,
 ): Promise<void> {
   // Read before the state is looked at, so that of two clicks the second finds the first decided.
-  const form = request.method === 'POST' ? await readBody(request) : '';
+  const form =
+    request.method === 'POST'
+      ? await bodyOf(request, largestBody, () => new NagadRefusal('tooLarge'))
+      : '';
   const choice = new URLSearchParams(form).get('choice');
   const order = scene.orders.byReference(reference);
   if (order.state === 'OrderInitiated') order.state = 'Ready';

@@ -8,6 +8,7 @@ import { providerVariables } from '../config.ts';
 import type { StandIn } from './answer.ts';
 import { anthropicForm } from './anthropic.ts';
 import { bedrockForm } from './bedrock.ts';
+import { bodyOf } from './body.ts';
 import type { Form, Reply } from './form.ts';
 import { geminiForm } from './gemini.ts';
 import { openaiForm } from './openai.ts';
@@ -78,17 +79,7 @@ async function stream(
   response.end();
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request) {
-    const bytes = Buffer.from(part);
-    size += bytes.length;
-    if (size > largestBody) throw new Refusal(413, 'The request is too large.', null);
-    parts.push(bytes);
-  }
-  return Buffer.concat(parts).toString();
-}
+const tooLarge = (): Refusal => new Refusal(413, 'The request is too large.', null);
 
 function sendJson(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, {
@@ -133,7 +124,7 @@ async function handle(
   try {
     const own = form.headers();
     for (const name in own) response.setHeader(name, own[name] ?? '');
-    const body = await readBody(request);
+    const body = await bodyOf(request, largestBody, tooLarge);
     const reply = form.reply({ where, headers: request.headers, body }, known);
     await send(reply, response, paceMs);
   } catch (error) {

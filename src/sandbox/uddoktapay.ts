@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { bodyOf } from './body.ts';
 import { isObject, type Json } from './request.ts';
 import { adminPage, closedPage, payPage, postBackPage, sorryPage } from './uddoktapay_page.ts';
 import {
@@ -36,18 +37,6 @@ interface Answer {
 }
 
 const largestBody = 100_000;
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request) {
-    const bytes = Buffer.from(part);
-    size += bytes.length;
-    if (size > largestBody) throw new Error('The request is too large.');
-    parts.push(bytes);
-  }
-  return Buffer.concat(parts).toString();
-}
 
 type Rule = (value: unknown) => string | null;
 
@@ -264,7 +253,7 @@ async function handle(
   response: ServerResponse,
 ): Promise<void> {
   const path = (request.url ?? '/').split('?')[0] ?? '/';
-  const body = await bodyOf(request);
+  const body = await bodyOf(request, largestBody);
   if (/[^/]\/$/.test(path)) {
     response.writeHead(301, { location: path.slice(0, -1) }).end();
     return;
