@@ -145,6 +145,7 @@ interface Listening extends AsyncDisposable {
 
 /** Puts the embedded PostgreSQL of `data` behind a port, as the operator's own would be. */
 async function listening(data: ScratchData): Promise<Listening> {
+  copyPrepared(data.dataDir);
   await (await openDatabase(data.config(), 'command', quiet)).close();
   const holder = await data.open('command');
   const path = join(realpathSync(join(data.dataDir, 'postgres')), '.s.PGSQL.5432');
