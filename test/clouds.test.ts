@@ -306,7 +306,7 @@ test("a service account that is not accepted any more is the operator's trouble"
   assert.doesNotMatch(await response.text(), /invalid_grant|gserviceaccount/);
 });
 
-test("a service account may be an account's own key: asked in its own project, and paid to Google by its owner", async () => {
+test('a service account may be the own key of an account: asked in its own project, and paid to Google by its owner', async () => {
   cloud.refuses = false;
   const env = {
     VERTEX_BASE_URL: `${cloudUrl}/v1/projects/of-the-operator/locations/global`,

@@ -214,7 +214,10 @@ test('each of the 35 known failures has its test, or the reason why not', () => 
 });
 
 test('what is promised about money, and what users complain about elsewhere, has its tests', () => {
-  const lines = readFileSync(new URL('promises.md', import.meta.url), 'utf8').split('\n');
+  const pages = ['promises.md', 'model_promises.md'];
+  const lines = pages.flatMap((page) =>
+    readFileSync(new URL(page, import.meta.url), 'utf8').split('\n'),
+  );
   const rows = lines.filter(
     (line) => line.startsWith('| ') && !/^\| --- |\| shown [a-z ]*by \|$/.test(line),
   );

@@ -154,7 +154,14 @@ test('a key that asked too often makes room for the next; all of them, for a 429
 
 test('a key asks no more than the operator lets it; what none may ask goes to another provider', async () => {
   const limits = 'groq=2,1,1;deepinfra=/1';
-  const limited = await third({ PROVIDER_KEY_LIMITS: limits });
+  const limited = await third({
+    PROVIDER_KEY_LIMITS: limits,
+    NOVITA_API_KEY: 'test',
+    // Whoever speaks TLS to it gets no answer: the connection is never there.
+    NOVITA_BASE_URL: groq.baseUrl.replace('http:', 'https:'),
+    CONNECT_TIMEOUT_MS: '300',
+    FIRST_BYTE_TIMEOUT_MS: '300000',
+  });
   for (const hostile of [groq, deepinfra]) {
     hostile.behave(good());
     hostile.forget();
@@ -179,6 +186,9 @@ test('a key asks no more than the operator lets it; what none may ask goes to an
   gate.resolve();
   assert.equal((await first).status, 200);
   assert.equal(deepinfra.received.length, 1);
+  // Who cannot be connected to is given up for the next one.
+  assert.equal((await ask(limited, { provider: { order: ['novita', 'deepinfra'] } })).status, 200);
+  assert.equal(deepinfra.received.length, 2);
 });
 
 test('a stream that only says that it lives is given up for the next offer', async () => {
