@@ -158,7 +158,11 @@ async function main(): Promise<number> {
   Object.assign(process.env, compiled);
   // Goes on beside the first tests. What is wrong with it is said by those that need it.
   void pythonWithOpenAI().catch(() => {});
-  await prepareDatabase(join(temporary, 'prepared'));
+  await Promise.all([
+    prepareDatabase(join(temporary, 'prepared')),
+    // Unpacks the browser, which two files that do so at once would spoil for each other.
+    import('./browser.ts'),
+  ]);
   const files = globSync('{src,test,bench}/**/*.test.ts', { cwd: root }).sort();
   const others = files.filter((file) => file !== alone && !longest.includes(file));
   await doAll([

@@ -7,8 +7,9 @@ import { usualCost } from './providers.ts';
 import { StreamReader } from './stream_reader.ts';
 
 const { database, upstream, first, second, via, receiptOf, call, stop } = await startKeptScene({
-  // On a slow machine nobody may read for a while.
+  // On a slow machine nobody may read for a while, and a lease is renewed late: nobody dies here.
   UNATTENDED_STREAM_MS: '60000',
+  LEASE_MS: '60000',
 });
 after(stop);
 
