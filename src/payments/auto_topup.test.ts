@@ -13,6 +13,9 @@ import {
   tendAgreements,
 } from './agreements.ts';
 import { type AutoTopupRule, autoTopupOf, chargeDue, setAutoTopup } from './auto_topup.ts';
+import { createPayment } from './create.ts';
+import { reconcileOnce } from './reconcile.ts';
+import { settle } from './settle.ts';
 import { paisa } from './taka.ts';
 import { tellOwner } from './tell_owner.ts';
 
@@ -286,4 +289,31 @@ test('an amount that could not be paid is not accepted, and a rich wallet is lef
   assert.equal(await balanceOf(user), 2_000_000_000);
   await setAutoTopup(desk, user, null);
   assert.equal(await autoTopupOf(desk, user), null);
+});
+
+test('a process that slept over a payment does not charge it after it was given up, since another may have been charged in its place', async () => {
+  const user = await ruled();
+  const slept = await createPayment(desk, {
+    userId: user,
+    method: 'bkash',
+    wish: { paisa: usual.amount },
+    payer,
+    clientKey: null,
+    automatic: { agreement: 'TOKENAG1', stillDue: async () => true },
+  });
+  const clock = Date.now;
+  Date.now = () => clock() + 200_000;
+  try {
+    await owner`UPDATE payments SET ask_at = now() WHERE id = ${slept.id}`;
+    await reconcileOnce(desk);
+  } finally {
+    Date.now = clock;
+  }
+  await again();
+  assert.equal(await balanceOf(user), credit);
+  // It awakes, and goes on with what it began.
+  const claim = { claims: 'paid', providerId: slept.providerId, nonce: null } as const;
+  assert.equal((await settle(desk, slept.id, { actor: 'server', claim })).state, 'failed');
+  assert.equal(provider.accounts.get(slept.providerId ?? '')?.captures, 0);
+  assert.equal(await balanceOf(user), credit);
 });

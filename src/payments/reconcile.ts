@@ -87,7 +87,9 @@ async function look(desk: Desk, id: string): Promise<void> {
   if (!isLeft(now)) return;
   const method = methodOf(desk, payment.method);
   const reason = `${method.name} was not reached. Nothing was paid.`;
-  await become(desk, now, { state: 'failed', reason }, method, 'server');
+  // Who slept until now may be about to.
+  const given = { state: 'failed', reason, unlessCaptured: true } as const;
+  await become(desk, now, given, method, 'server');
 }
 
 /** By agreement the money is asked for as soon as the payment is opened: nobody comes back from a page to do it later. */

@@ -166,10 +166,14 @@ async function truthOf(
     : heard(desk, payment, actor, await method.ask(factsOf(payment)));
 }
 
-/** Whether this is the one capture of the payment: it is said in the database before it is asked for. */
+/**
+ * Whether this is the one capture of the payment: it is said in the database before it is asked for. In the place of one by
+ * agreement that was given up, another may have been captured.
+ */
 async function mayCapture({ sql }: Desk, id: string): Promise<boolean> {
   const rows = await sql`
-    UPDATE payments SET capture_asked_at = clock_timestamp() WHERE id = ${id} AND capture_asked_at IS NULL RETURNING id`;
+    UPDATE payments SET capture_asked_at = clock_timestamp()
+    WHERE id = ${id} AND capture_asked_at IS NULL AND (cause = 'user' OR state IN ('created', 'pending')) RETURNING id`;
   return rows.length > 0;
 }
 
@@ -192,7 +196,7 @@ const sentences: Readonly<Partial<Record<PaymentState, string>>> = {
 export async function become(
   desk: Desk,
   payment: Payment,
-  { state, reason }: Verdict,
+  { state, reason, unlessCaptured = false }: Verdict,
   method: PaymentMethod,
   actor: string,
 ): Promise<Payment> {
@@ -200,7 +204,8 @@ export async function become(
   return desk.sql.begin(async (sql) => {
     const [row] = await sql<Payment[]>`
       UPDATE payments p SET state = ${state}, reason = ${reason}, asked = asked + 1, ask_at = ${askAt}
-      WHERE id = ${payment.id} AND state = ${payment.state} RETURNING ${paymentColumns(sql)}`;
+      WHERE id = ${payment.id} AND state = ${payment.state} AND NOT (${unlessCaptured} AND capture_asked_at IS NOT NULL)
+      RETURNING ${paymentColumns(sql)}`;
     // Somebody else was faster: what they did counts.
     if (!row) return paymentOf(sql, payment.id);
     if (state !== payment.state) {

@@ -8,6 +8,8 @@ export interface Verdict {
   readonly state: PaymentState;
   /** Why, for the owner; null where the state says it all. */
   readonly reason: string | null;
+  /** It stays what it is where its money is being asked for by now. */
+  readonly unlessCaptured?: boolean;
 }
 
 /** Why a payment that is paid may not be credited by itself; empty where all fits. For the operator. */
