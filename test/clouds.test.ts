@@ -320,6 +320,8 @@ test('a service account may be the own key of an account: asked in its own proje
   const own = { ...JSON.parse(serviceAccount), type: 'service_account', private_key_id: 'id-4711' };
   const refused = await bring({ ...own, project_id: '../admin' });
   assert.match(refused.stderr, /JSON of a service account/);
+  const nameless = await bring({ ...own, project_id: 'of-salma', private_key_id: '' });
+  assert.equal(JSON.parse(nameless.stdout).lastFour, own.client_email.slice(-4), nameless.stderr);
   const brought = await bring({ ...own, project_id: 'of-salma' });
   assert.equal(JSON.parse(brought.stdout).lastFour, '4711', brought.stderr);
   assert.ok(!`${brought.stdout}${other.output()}`.includes('PRIVATE KEY'));

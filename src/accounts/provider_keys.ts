@@ -119,11 +119,20 @@ function serviceAccount(given: string): KeyText {
   }
   const { project_id, client_email, private_key, private_key_id } = fields(read);
   const isWhole = [client_email, private_key].every((part) => typeof part === 'string');
+  // The end of the first is shown, and kept beside the key.
+  const [, lastFour] =
+    [private_key_id, client_email]
+      .map((part) => /^[!-~]*([!-~]{4})$/.exec(typeof part === 'string' ? part : ''))
+      .find((part) => part !== null) ?? [];
   // It becomes a part of the address.
-  if (isWhole && typeof project_id === 'string' && /^[a-z][a-z0-9.:-]{3,62}$/.test(project_id)) {
+  if (
+    isWhole &&
+    lastFour &&
+    typeof project_id === 'string' &&
+    /^[a-z][a-z0-9.:-]{3,62}$/.test(project_id)
+  ) {
     const text = JSON.stringify({ project_id, client_email, private_key, private_key_id });
-    if (text.length <= longest)
-      return { text, lastFour: String(private_key_id ?? client_email).slice(-4) };
+    if (text.length <= longest) return { text, lastFour };
   }
   throw new ApiError('invalid_request', {
     message:
