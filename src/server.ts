@@ -3,10 +3,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { demoAllowed, demoKey } from './accounts/demo.ts';
+import { reachOf } from './accounts/public_address.ts';
 import { installationSecret } from './accounts/secret.ts';
 import { sessionSecret } from './accounts/sessions.ts';
 import { SignIn } from './accounts/sign_in.ts';
-import { reachOf } from './alerts/send.ts';
 import { BalanceWatch } from './alerts/watch.ts';
 import { buildSiteApi, isSiteApi } from './api/api.ts';
 import { type Config, isLoopback } from './config.ts';

@@ -1,10 +1,10 @@
 /** What an account wants to be told when its balance is low, and where to. */
 import { randomBytes } from 'node:crypto';
+import { type Reach, whyNotThere } from '../accounts/public_address.ts';
 import { seal } from '../accounts/secret.ts';
 import type { Sql, Statements } from '../db/database.ts';
 import { ApiError } from '../errors.ts';
 import type { Nano } from '../wallet/money.ts';
-import { type Reach, whyNotThere } from './send.ts';
 
 export interface AlertSettings {
   readonly threshold: Nano;

@@ -7,10 +7,10 @@ import { promisify } from 'node:util';
 import { listen } from '../../test/listen.ts';
 import { openPaymentsScene } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
+import { isPublicAddress, publicLookup, whyNotThere } from '../accounts/public_address.ts';
 import { type Nano, nano } from '../wallet/money.ts';
 import { creditWallet, openWallet } from '../wallet/wallets.ts';
-import { isPublicAddress } from './public_address.ts';
-import { publicLookup, send, whyNotThere } from './send.ts';
+import { send } from './send.ts';
 import { alertSettings, setAlerts } from './settings.ts';
 import { BalanceWatch } from './watch.ts';
 

@@ -1,5 +1,6 @@
 /** Looks at balances every while, tells those who asked for it, and sends what is on its way; any number of processes may do so. */
 import { createHmac } from 'node:crypto';
+import type { Reach } from '../accounts/public_address.ts';
 import { unseal } from '../accounts/secret.ts';
 import type { Sql } from '../db/database.ts';
 import { timeOrderedId } from '../ids.ts';
@@ -8,7 +9,7 @@ import { compose } from '../mail/compose.ts';
 import { enqueueMail, type Language } from '../mail/outbox.ts';
 import { exactUsd, formatUsd, type Nano } from '../wallet/money.ts';
 import { lowBalance, webhookGivenUp } from './letters.ts';
-import { type Reach, send } from './send.ts';
+import { send } from './send.ts';
 import { sealName } from './settings.ts';
 
 export interface WatchSettings {

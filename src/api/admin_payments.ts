@@ -1,6 +1,6 @@
 /** What administrators see of payments and decide about them; the commands `akai payment …` do the same. */
 import { z } from 'zod';
-import { reachOf } from '../alerts/send.ts';
+import { reachOf } from '../accounts/public_address.ts';
 import {
   differenceJson,
   paymentJson,

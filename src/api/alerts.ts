@@ -1,7 +1,7 @@
 /** Being told when the balance is low: by mail, and at an address of one's own. */
 import { z } from 'zod';
 import { takeAttempt } from '../accounts/attempts.ts';
-import { reachOf } from '../alerts/send.ts';
+import { reachOf } from '../accounts/public_address.ts';
 import { alertSettings, setAlerts } from '../alerts/settings.ts';
 import { exactUsd } from '../wallet/money.ts';
 import { forUser, type Site } from './endpoint.ts';

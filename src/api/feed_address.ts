@@ -1,5 +1,5 @@
 /** Where the feed of rates may be when it is set over HTTP: a session that was stolen must not make the server ask its own network. */
-import { type Reach, whyNotThere } from '../alerts/send.ts';
+import { type Reach, whyNotThere } from '../accounts/public_address.ts';
 import { ApiError } from '../errors.ts';
 
 /** @param rules changes of the rules of payments, as they came. @throws ApiError invalid_request */

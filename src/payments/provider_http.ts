@@ -1,5 +1,6 @@
 /** One JSON call to a payment provider: bounded in time and size, never repeated, nothing believed that is not JSON. */
 import { performance } from 'node:perf_hooks';
+import type { Dispatcher } from 'undici';
 import { type Evidence, ProviderSilent } from './method.ts';
 
 /** bKash's own guidance, and what UddoktaPay's libraries use; ms. */
@@ -17,6 +18,8 @@ export interface ProviderCall {
   /** What of the answer may be kept. */
   readonly redact: (body: Readonly<Record<string, unknown>>) => unknown;
   readonly timeoutMs?: number;
+  /** What connects; the usual one where none is named. */
+  readonly dispatcher?: Dispatcher;
 }
 
 export interface ProviderAnswer {
@@ -52,6 +55,7 @@ export async function callProvider(
       headers: call.headers,
       body: call.body,
       redirect: 'error',
+      ...(call.dispatcher ? { dispatcher: call.dispatcher } : {}),
       signal: AbortSignal.timeout(call.timeoutMs ?? timeoutMs),
     });
     status = response.status;

@@ -1,4 +1,6 @@
 /** Fetching what a dollar costs from the operator's feed, once a day. A value that jumps is a mistake of the feed's until a person says otherwise. */
+import type { Dispatcher } from 'undici';
+import { publicLookup, whyNotThere } from '../accounts/public_address.ts';
 import type { Desk } from './desk.ts';
 import { ProviderSilent } from './method.ts';
 import { callProvider } from './provider_http.ts';
@@ -27,6 +29,7 @@ export async function fetchRate(desk: Desk): Promise<string | null> {
     desk.log(`the rate was not taken from ${new URL(feed.url).host}: ${why}`);
     return null;
   };
+  const dispatcher = await dispatcherFor(feed.url);
   try {
     const { status, body } = await callProvider(
       {
@@ -37,6 +40,7 @@ export async function fetchRate(desk: Desk): Promise<string | null> {
         body: null,
         redact: () => null,
         timeoutMs,
+        ...(dispatcher ? { dispatcher } : {}),
       },
       () => null,
     );
@@ -54,7 +58,16 @@ export async function fetchRate(desk: Desk): Promise<string | null> {
   } catch (error) {
     if (error instanceof ProviderSilent) return refuse(error.message);
     throw error;
+  } finally {
+    await dispatcher?.destroy();
   }
+}
+
+/** An address that a session may have set leads to the public internet when it is asked, too, and not only when it was set. */
+async function dispatcherFor(url: string): Promise<Dispatcher | null> {
+  if (whyNotThere(url, { anywhere: false }) !== null) return null;
+  const { Agent } = await import('undici');
+  return new Agent({ connect: { lookup: publicLookup } });
 }
 
 /** What a JSON pointer (RFC 6901) leads to. */

@@ -1,7 +1,9 @@
 /** The schedule: what nobody comes back for heals by itself, and what does not fit is said. */
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { createServer } from 'node:http';
-import { after, test } from 'node:test';
+import { syncBuiltinESMExports } from 'node:module';
+import { after, mock, test } from 'node:test';
 import { listen } from '../../test/listen.ts';
 import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
@@ -305,4 +307,38 @@ test('it goes on by itself until it is stopped, alarms, and outlives what fails'
   await reconcileOnce(desk);
   assert.equal(await stateOf(stuck), 'credited');
   assert.deepEqual(await scene.lies(), []);
+});
+
+test('a feed that was set over HTTP is asked on the public internet only, wherever its name leads by then', async () => {
+  let connections = 0;
+  const server = createServer();
+  server.on('connection', () => {
+    connections += 1;
+  });
+  const port = await listen(server);
+  // Where any name leads by now.
+  const lookup = mock.method(dns, 'lookup', (...given: readonly unknown[]) => {
+    const done = given.at(-1);
+    assert.ok(typeof done === 'function');
+    done(null, [{ address: '127.0.0.1', family: 4 }], 4);
+  });
+  syncBuiltinESMExports();
+  const ask = async (url: string): Promise<void> => {
+    await setRules(desk.sql, 'test', { rate: { feed: { url, pointer: '/rates/BDT' } } });
+    assert.equal(await fetchRate(desk), null);
+  };
+  try {
+    await ask(`https://127.0.0.1:${port}/`);
+    const before = connections;
+    assert.ok(before > 0, 'set from a shell');
+    await ask(`https://rates.example.com:${port}/`);
+    assert.ok(lookup.mock.callCount() > 0);
+    assert.equal(connections, before);
+  } finally {
+    lookup.mock.restore();
+    syncBuiltinESMExports();
+    await setRules(desk.sql, 'test', { rate: { feed: null } });
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
