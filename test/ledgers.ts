@@ -35,6 +35,8 @@ interface ProcessSettings extends Partial<LedgerSettings> {
   readonly lane?: Sql;
   /** The same for the one that saves checkpoints. */
   readonly checkpoints?: Sql;
+  /** The same for the one that renews the lease. */
+  readonly renewing?: Sql;
 }
 
 export interface WalletRow {
@@ -84,7 +86,7 @@ export class Ledgers implements AsyncDisposable {
     this.#count += 1;
     const lane = `test lane ${this.#count}`;
     const connection = (name: string): Sql => this.database.connect({ max: 1, name });
-    const leaseSql = connection('lease');
+    const leaseSql = settings.renewing ?? connection('lease');
     const laneSql = settings.lane ?? connection(lane);
     const checkpointSql = settings.checkpoints ?? connection('checkpoints');
     const own = [leaseSql, laneSql, checkpointSql];

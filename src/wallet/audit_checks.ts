@@ -118,7 +118,7 @@ const ofRefunds: Check = {
       OR r.charged < x.amount FROM receipts r WHERE r.id = x.request)
     UNION ALL
     SELECT t.id::text, format('%s back to wallet %s: %s, which is not known', t.amount, t.credit, t.note) FROM transfers t
-    WHERE ${within('t.id')} AND t.kind = 'refund' AND t.debit = 1 AND t.note ~ '^req_[0-9a-f]{32} was not finished: req_[0-9a-f]{32} ran instead$'
+    WHERE ${within('t.id')} AND t.kind = 'refund' AND t.debit = 1 AND t.note ~ '^req_[0-9a-f]{32} was (not finished: req_[0-9a-f]{32} ran instead|answered with an error)$'
       AND NOT EXISTS (SELECT 1 FROM request_refunds x WHERE x.id = t.id AND ${within('x.id')})`,
 };
 

@@ -23,7 +23,7 @@ import type { KeyRoom } from './key_limits.ts';
 import { KnownWallets } from './known_wallets.ts';
 import type { Lease } from './lease.ts';
 import { type Nano, nano } from './money.ts';
-import { freeEnding, recoveryOf, strangersOf } from './strangers.ts';
+import { freeEnding, giveBack, recoveryOf, strangersOf } from './strangers.ts';
 import { type InLine, WaitingLine } from './waiting_line.ts';
 
 export type NewHold = Omit<Hold, 'grow' | 'believed'>;
@@ -71,6 +71,8 @@ export class Ledger {
   /** Ids of requests that may have a hold, and of those that are over and owe nothing should they still have one. */
   readonly #open = new Set<string>();
   readonly #free = new Set<string>();
+  /** Ids of settlements that were given up, committed or not. */
+  readonly #unheard = new Set<string>();
   #holds: PendingHold[] = [];
   #settlements: PendingSettlement[] = [];
   readonly #waiting: WaitingLine<PendingHold>;
@@ -142,12 +144,13 @@ export class Ledger {
 
   /**
    * Says that a request is over. Should its hold still be there, because the database was away, then it is ended when the
-   * database is back.
+   * database is back; should it have been charged, which nobody could hear, and be free, then it gets that back.
    * @param isFree nothing was delivered; otherwise the hold is ended at its checkpoint
    */
   forget(id: string, isFree: boolean): void {
     this.#open.delete(id);
     if (isFree) this.#free.add(id);
+    else this.#unheard.delete(id);
   }
 
   /** Books a cost that no wallet pays. The same id twice is booked once. @throws what the driver throws */
@@ -243,7 +246,10 @@ export class Ledger {
           openHolds = [];
           if (isLastTry) {
             const lost = new SettlementLost('the lease ended before the commit', { cause: error });
-            for (const pending of settlements) this.#rejectSettlement(pending, lost);
+            for (const pending of settlements) {
+              this.#unheard.add(pending.work.id);
+              this.#rejectSettlement(pending, lost);
+            }
             return;
           }
           // What was committed unheard is paid for and to be delivered: who holds no lease any more asks once.
@@ -312,7 +318,8 @@ export class Ledger {
 
   /**
    * Ends holds of this process whose request is over: of a settlement that was given up while the database was away, of a
-   * stream that was cut off because the lease had ended, of a hold that was given up and committed all the same.
+   * stream that was cut off because the lease had ended, of a hold that was given up and committed all the same. And gives
+   * back what was charged for such a settlement.
    */
   async #recoverStrangers(): Promise<void> {
     const free = [...this.#free];
@@ -324,6 +331,9 @@ export class Ledger {
       this.settle(this.#free.has(hold.id) ? freeEnding(hold.id, hold.wallet) : recoveryOf(hold)),
     );
     const results = await Promise.allSettled(ends);
+    const charged = free.filter((id) => this.#unheard.has(id));
+    if (charged.length > 0) await giveBack(this.#sql, charged);
+    for (const id of charged) this.#unheard.delete(id);
     if (results.every(({ status }) => status === 'fulfilled'))
       for (const id of free) this.#free.delete(id);
   }

@@ -7,6 +7,9 @@ import { listen } from '../../test/listen.ts';
 import { until } from '../../test/scratch_data.ts';
 import { connect } from '../db/connection.ts';
 import { audit } from './audit.ts';
+import { SettlementLost } from './failure.ts';
+import { limitKey } from './key_limits.ts';
+import { nano } from './money.ts';
 
 let ledgers: Ledgers;
 let process: LedgerProcess;
@@ -14,6 +17,10 @@ let url = '';
 /** Set: the next whole answer of PostgreSQL is swallowed, and its connection cut. */
 let isLosing = false;
 let lost = 0;
+/** Nobody gets through; from the next loss on. */
+let isAway = false;
+let isCutting = false;
+const clients = new Set<net.Socket>();
 /** The cut comes no earlier. */
 let cutAfter: Promise<unknown> = Promise.resolve();
 
@@ -23,6 +30,11 @@ function isWholeAnswer(data: Buffer): boolean {
 }
 
 const relay = net.createServer((client) => {
+  if (isAway) {
+    client.destroy();
+    return;
+  }
+  clients.add(client);
   const server = net.connect(ledgers.socket);
   client.pipe(server);
   server.on('data', (data: Buffer) => {
@@ -32,11 +44,16 @@ const relay = net.createServer((client) => {
     }
     if (!isWholeAnswer(data)) return;
     isLosing = false;
+    isAway = isCutting;
+    if (isAway) for (const one of clients) one.destroy();
     lost += 1;
     void cutAfter.then(() => client.destroy());
   });
   server.on('close', () => client.destroy());
-  client.on('close', () => server.destroy());
+  client.on('close', () => {
+    clients.delete(client);
+    server.destroy();
+  });
   client.on('error', () => server.destroy());
   server.on('error', () => client.destroy());
 });
@@ -130,4 +147,43 @@ test('a settlement that was committed unheard is answered, although the lease en
   cutAfter = Promise.resolve();
   assert.deepEqual(await ledgers.read(wallet), { balance: 9600, held: 0 });
   assert.ok((await audit(ledgers.database.sql)).ok);
+});
+
+test('a charge that nobody could hear of before its request was answered with an error is given back, once, with the room of its key', async () => {
+  const renewing = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
+  const lane = connect({ url }, { max: 1, name: 'lossy', role: 'akai_app' });
+  const { ledger, stop } = await ledgers.start({ lane, renewing, leaseMs: 1000 });
+  const wallet = await ledgers.wallet(10_000);
+  const keyId = crypto.randomUUID();
+  const [answered, broken, delivered] = [1, 2, 3].map(() => ({ ...holdOf(wallet, 1000), keyId }));
+  assert.ok(answered && broken && delivered);
+  for (const hold of [answered, broken, delivered]) await ledger.hold(hold);
+  await limitKey(ledgers.database.sql, keyId, wallet, {
+    total: nano(5000),
+    daily: null,
+    weekly: null,
+    monthly: null,
+  });
+  isCutting = true;
+  isLosing = true;
+  const given = [broken, delivered].map((hold) => ledger.settle(settlementOf(hold, 400)));
+  for (const result of await Promise.allSettled(given))
+    assert.ok(result.status === 'rejected' && result.reason instanceof SettlementLost);
+  ledger.forget(broken.id, true);
+  ledger.forget(delivered.id, false);
+  assert.equal((await ledgers.read(wallet)).balance, 9200);
+  isCutting = false;
+  isAway = false;
+  await until('it is given back', async () => (await ledgers.read(wallet)).balance === 9600);
+  assert.equal(await ledger.settle(settlementOf(answered, 100)), 100);
+  const { sql } = ledgers.database;
+  for (let again = 0; again < 2; again += 1)
+    await sql`SELECT ledger_give_back(${[broken.id]}::uuid[])`;
+  assert.deepEqual(await ledgers.read(wallet), { balance: 9500, held: 0 });
+  const [key] = await ledgers.owner<{ used: number }[]>`
+    SELECT total_used AS used FROM key_limits WHERE key_id = ${keyId}`;
+  assert.equal(key?.used, 500);
+  const { findings } = await audit(sql);
+  assert.deepEqual(findings, []);
+  await stop();
 });

@@ -1,4 +1,4 @@
-/** Holds whose request is over although they are still there, because the database was away when it ended. */
+/** Requests that are over although their hold is still there, or their charge stands, because the database was away when they ended. */
 import type { Sql } from '../db/database.ts';
 import type { Settlement } from './batch.ts';
 import { type Nano, nano } from './money.ts';
@@ -55,4 +55,9 @@ export function freeEnding(id: string, walletId: number): Settlement {
     outputTokens: 0,
     detail: `{${reason}}`,
   };
+}
+
+/** Gives back what these requests were charged, each once. @throws what the driver throws */
+export async function giveBack(sql: Sql, ids: string[]): Promise<void> {
+  await sql`SELECT ledger_give_back(${ids}::uuid[])`;
 }
