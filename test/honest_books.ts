@@ -59,6 +59,7 @@ export const saleTables = [
   'voucher_redemptions',
   'payment_agreements',
   'auto_topups',
+  'wallet_requests',
 ] as const;
 
 const basis = '{"provider":"acme","detail":{"prices":{"input":10000,"output":30000}}}';

@@ -1,6 +1,6 @@
 /** A service account gets tokens from a local stand-in of Google's endpoint, which believes nothing that it cannot verify. */
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, verify } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -121,6 +121,21 @@ test('a key that is no service account is refused without asking', async () => {
   const before = asked;
   for (const key of ['{', '{}', '{"client_email":"a","private_key":"b"}'])
     await assert.rejects(sessionOf(key).renew(), SessionRefused);
+  assert.equal(asked, before);
+});
+
+test('a key that takes long to sign, or signs otherwise, is refused without asking', async () => {
+  const before = asked;
+  const keys: readonly KeyObject[] = [
+    generateKeyPairSync('rsa', { modulusLength: 4224 }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+    generateKeyPairSync('ed25519').privateKey,
+  ];
+  for (const key of keys) {
+    const private_key = key.export({ type: 'pkcs8', format: 'pem' });
+    const session = sessionOf(JSON.stringify({ ...JSON.parse(account), private_key }));
+    await assert.rejects(session.renew(), SessionRefused);
+  }
   assert.equal(asked, before);
 });
 

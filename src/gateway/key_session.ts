@@ -23,6 +23,8 @@ const marginMs = 300_000;
 const patienceMs = 10_000;
 /** What a signed request may live at most, by Google's rule; seconds. */
 const longestSeconds = 3600;
+/** Google's are no longer. While one signs, everybody else waits. */
+const mostKeyBits = 4096;
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 const grant = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
@@ -114,11 +116,18 @@ class ServiceAccount implements KeySession {
 
 /** @throws SessionRefused */
 function privateKey(pem: string): KeyObject {
+  let key: KeyObject;
   try {
-    return createPrivateKey(pem);
+    key = createPrivateKey(pem);
   } catch (cause) {
     throw new SessionRefused('the private_key of the service account cannot be read', { cause });
   }
+  const { asymmetricKeyType, asymmetricKeyDetails } = key;
+  const { modulusLength = 0 } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === 'rsa' && modulusLength <= mostKeyBits) return key;
+  throw new SessionRefused(
+    `the private_key of the service account is no RSA key of at most ${mostKeyBits} bits`,
+  );
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {

@@ -7,7 +7,9 @@ import { openPaymentsScene, success } from '../../test/payments_scene.ts';
 import { until } from '../../test/scratch_data.ts';
 import { openFindings } from '../wallet/audit.ts';
 import { AuditScan } from '../wallet/audit_scan.ts';
+import { creditByHand } from '../wallet/by_hand.ts';
 import { nano } from '../wallet/money.ts';
+import { openWallet } from '../wallet/wallets.ts';
 import { concludeAgreement, openAgreement } from './agreements.ts';
 import { setAutoTopup } from './auto_topup.ts';
 import type { Payment } from './payment.ts';
@@ -94,6 +96,8 @@ before(async () => {
   await writeReceipts();
   await writeVouchers();
   await writeAutoTopup();
+  const walletId = await openWallet(sql, await scene.user());
+  await creditByHand(sql, { walletId, amount: nano(5), note: 'test', requestKey: 'slip 1' });
   assert.deepEqual(await scene.lies(), []);
 });
 
@@ -103,6 +107,7 @@ function nameOf(table: string): string {
     payment_claims: "payment || ' ' || trx_id",
     voucher_codes: "batch || ' ' || number",
     auto_topups: 'user_id',
+    wallet_requests: 'request_key',
   };
   return `'${table} ' || ${ids[table] ?? 'id'}`;
 }

@@ -218,6 +218,7 @@ function liesOfSales(): Lies {
   const payment = `INSERT INTO payments (id, user_id, wallet, method, environment, amount, fee, rate, credit, bonus, quoted_until, invoice,
       token_hash, seal, expires_at, row_seal)
     VALUES ('${stranger}', '${stranger}', ${payer}, 'bkash', 'sandbox', 100, 0, 120000000, 9000000, 0, now(), 'X', sha256('x'), '', now(), '')`;
+  const slip = `INSERT INTO wallet_requests (request_key, transfer, kind, row_seal) VALUES ('slip', '${stranger}', 'topup', '')`;
   return {
     'money of payments and vouchers was ordered by one of them': [
       ['a top-up that nobody paid', stranger, insert('topup', clearing, payer)],
@@ -235,9 +236,11 @@ function liesOfSales(): Lies {
     'a row of a voucher is as the program wrote it': [
       ['a code that no program made', `voucher_codes ${stranger} 1`, batch, code],
     ],
-    'what payments and vouchers go by is as the program wrote it': [
+    'what money is moved by is as the program wrote it': [
       ['a batch that no program made', `voucher_batches ${stranger}`, batch],
+      ['a key that no program took', 'wallet_requests slip', slip],
     ],
+    'a request key stands for money that was moved': [['of none', 'slip', slip]],
   };
 }
 

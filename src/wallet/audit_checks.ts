@@ -262,6 +262,13 @@ const ofTheRest: readonly Check[] = [
   seal('prices are as they were when they were charged', 'whole', 'price_versions'),
   seal('a receipt key is as it was made', 'whole', 'receipt_keys'),
   {
+    name: 'a request key stands for money that was moved',
+    scope: 'whole',
+    rows: () => `
+      SELECT w.request_key AS id, format('%s %s, which is not in the books', w.kind, w.transfer) AS detail FROM wallet_requests w
+      WHERE NOT EXISTS (SELECT 1 FROM transfers t WHERE t.id = w.transfer AND t.kind::text = w.kind)`,
+  },
+  {
     name: 'what is known of an archive is as it was when it was made',
     scope: 'whole',
     rows: () => `

@@ -101,6 +101,29 @@ test('a scan in small steps finds whatever lies within one pass, and knows when 
   }
 });
 
+test('what lies stays known, also where an earlier release read it with another part of the books', async () => {
+  const scan = scanOf(60, 30);
+  const { owner } = ledgers;
+  const [receipt] = await owner<{ id: string; partition: string }[]>`
+    SELECT id, tableoid::regclass::text AS partition FROM receipts WHERE wallet = ${wallet} ORDER BY id OFFSET 30 LIMIT 1`;
+  const { id, partition } = receipt ?? assert.fail();
+  const rename = (model: string): Promise<void> =>
+    falsify(partition, `UPDATE ${partition} SET model = '${model}' WHERE id = '${id}'`);
+  await owner`
+    INSERT INTO audit_findings (check_name, row_id, scope, detail, resolved_at)
+    VALUES ('a receipt is as it was written', ${id}, 'whole', 'then', now())
+    ON CONFLICT (check_name, row_id) DO UPDATE SET scope = 'whole'`;
+  await rename('x');
+  assert.ok((await runsUntil(scan, (ids) => ids.includes(id))) <= runsOfPass);
+  for (let runs = 0; runs < runsOfPass; runs += 1) {
+    await run(scan);
+    const known = (await openFindings(ledgers.database.sql)).map((finding) => finding.id);
+    assert.ok(known.includes(id), `forgotten after ${runs} runs`);
+  }
+  await rename('test/model');
+  assert.ok((await runsUntil(scan, (ids) => ids.length === 0)) <= 2 * runsOfPass);
+});
+
 test('a pass adds up what the metrics show', async () => {
   await run(scanOf(1_000_000, 1_000_000));
   await run(scanOf(1_000_000, 1_000_000));

@@ -26,6 +26,7 @@ const sealedWhole: Readonly<Record<string, SealedTable>> = {
   unmatched_receipts: { scope: 'whole', name: 'x.id', part: 'x.id' },
   payment_agreements: { scope: 'whole', name: 'x.id', part: 'x.id' },
   auto_topups: { scope: 'whole', name: 'x.user_id', part: 'x.user_id' },
+  wallet_requests: { scope: 'whole', name: 'x.request_key', part: 'x.transfer' },
 };
 
 function sealedRows(name: string, scope: Scope): Check {
@@ -158,5 +159,5 @@ export const saleChecks: readonly Check[] = [
     rows: redeemed,
   },
   sealedRows('a row of a voucher is as the program wrote it', 'vouchers'),
-  sealedRows('what payments and vouchers go by is as the program wrote it', 'whole'),
+  sealedRows('what money is moved by is as the program wrote it', 'whole'),
 ];
