@@ -122,11 +122,15 @@ async function isCredited(topup: Topup, where: string): Promise<void> {
   if (topup.provider.id === 'bkash') assert.equal(held.count(at.take, [topup.name]), 1, what);
 }
 
-/** Locks rows until the server is gone; what waits for them then has never happened. */
+/**
+ * Locks rows until the server is gone; what waits for them then has never happened.
+ * @param isThere whether all have come to where they wait: one payment may have two that wait
+ */
 async function whileLocked(
   lock: (sql: Statements) => Promise<unknown>,
   waiting: number,
   act: () => Promise<unknown>,
+  isThere: () => Promise<boolean> = async () => true,
 ): Promise<void> {
   const locked = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
@@ -140,7 +144,9 @@ async function whileLocked(
   const waiters = () => owner<{ pid: number }[]>`
     SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'akai serve'`;
   await act();
-  await until(`${waiting} wait for the lock`, async () => (await waiters()).length >= waiting);
+  await until(`${waiting} wait for the lock`, async () => {
+    return (await isThere()) && (await waiters()).length >= waiting;
+  });
   await kill();
   await owner`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'akai serve'`;
   await until('nobody waits any more', async () => (await waiters()).length === 0);
@@ -233,10 +239,12 @@ test('killed between the answer of the provider and the credit', async () => {
     await sql`SELECT FROM users u JOIN payments p ON p.user_id = u.id WHERE p.id = ANY(${idsOf(unverified)}) FOR NO KEY UPDATE OF u`;
     await sql`SELECT FROM ledger_accounts a JOIN payments p ON p.wallet = a.id WHERE p.id = ANY(${idsOf(verified)}) FOR UPDATE OF a`;
   };
-  await whileLocked(lock, unverified.length + verified.length, async () => {
-    comeBack(unverified);
-    comeBack(verified);
-  });
+  const areVerified = async (): Promise<boolean> => {
+    const rows = await Promise.all(verified.map(rowOf));
+    return rows.every(({ state }) => state === 'verified');
+  };
+  const all = unverified.length + verified.length;
+  await whileLocked(lock, all, async () => comeBack([...unverified, ...verified]), areVerified);
   for (const topup of unverified) assert.equal((await rowOf(topup)).state, 'pending');
   for (const topup of verified) assert.equal((await rowOf(topup)).state, 'verified');
   await restart();
